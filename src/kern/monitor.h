@@ -1,0 +1,39 @@
+/*
+ * kern/monitor: what changes in the kernel, as events on the loop.
+ *
+ * Events say that something changed and what it looks like now; they may be lost (ENOBUFS), which arrives as
+ * MONITOR_OVERRUN and means: dump and compare. Correctness never hangs on an event.
+ */
+#pragma once
+#include "base/err.h"
+#include "kern/addr.h"
+#include "kern/link.h"
+#include "kern/neigh.h"
+#include "kern/route.h"
+
+struct loop;
+struct monitor;
+
+enum monitor_what {
+	MONITOR_LINK,
+	MONITOR_ADDR,
+	MONITOR_ROUTE,
+	MONITOR_NEIGH,
+	MONITOR_OVERRUN,
+};
+
+struct monitor_event {
+	enum monitor_what what;
+	bool gone; /* deleted, as opposed to new or changed */
+	union {
+		struct link link;
+		struct ifaddr addr;
+		struct route route;
+		struct neigh neigh;
+	};
+};
+
+typedef void monitor_fn(void *arg, const struct monitor_event *ev);
+/* groups: bit set of 1 << MONITOR_*. */
+struct monitor *monitor_new(struct loop *l, unsigned groups, monitor_fn *fn, void *arg, struct err *e);
+void monitor_free(struct monitor *m);
