@@ -13,12 +13,12 @@
 
 struct link {
 	uint32_t ifindex;
-	uint32_t flags;	      /* IFF_UP, IFF_LOWER_UP, ... */
-	uint32_t mtu;	      /* bytes */
-	uint32_t peer;	      /* IFLA_LINK: ifindex of the veth peer (in its own namespace), 0 if none */
-	int32_t peer_nsid;    /* IFLA_LINK_NETNSID, -1 if the peer is in this namespace or there is none */
-	uint32_t master;      /* ifindex of the bridge it is a port of, 0 if none */
-	uint8_t operstate;    /* IF_OPER_* */
+	uint32_t flags;	   /* IFF_UP, IFF_LOWER_UP, ... */
+	uint32_t mtu;	   /* bytes */
+	uint32_t peer;	   /* IFLA_LINK: ifindex of the veth peer (in its own namespace), 0 if none */
+	int32_t peer_nsid; /* IFLA_LINK_NETNSID, -1 if the peer is in this namespace or there is none */
+	uint32_t master;   /* ifindex of the bridge it is a port of, 0 if none */
+	uint8_t operstate; /* IF_OPER_* */
 	struct mac mac;
 	char name[IFNAMSIZ];
 	char kind[16]; /* "veth", "bridge", "" for hardware */
@@ -30,9 +30,9 @@ struct link_veth {
 	char name[IFNAMSIZ], peer_name[IFNAMSIZ];
 	int ns_fd, peer_ns_fd; /* where each end is born */
 	uint32_t mtu;
-	uint32_t queues; /* tx and rx queues of both ends; 0 = kernel default */
+	uint32_t queues;	  /* tx and rx queues of both ends; 0 = kernel default */
 	struct mac mac, peer_mac; /* all zero = random */
-	bool up; /* bring the first end (not the peer) up at once */
+	bool up;		  /* bring the first end (not the peer) up at once */
 };
 
 int link_add_veth(struct nl *nl, const struct link_veth *v, struct err *e); /* -EEXIST if a name is taken */

@@ -27,7 +27,7 @@ struct monitor_event {
 	bool gone; /* deleted, as opposed to new or changed */
 	union {
 		struct link link;
-		struct ifaddr addr;
+		struct if_addr addr;
 		struct route route;
 		struct neigh neigh;
 	};

@@ -1,5 +1,6 @@
 /*
- * kern/netns: network namespaces: named ones under /run/netns (as `ip netns` keeps them) and open descriptors.
+ * kern/netns: network namespaces: named ones under /run/netns (as `ip netns` keeps them) and open
+ * descriptors.
  */
 #pragma once
 #include "base/err.h"
@@ -11,7 +12,8 @@
  * needs: CAP_SYS_ADMIN. -EEXIST if the name is taken. The caller's own namespace does not change. */
 int netns_add(const char *name, struct err *e);
 int netns_del(const char *name, struct err *e); /* unbinds and unlinks; -ENOENT if absent */
-/* Opens path and refuses (-EINVAL) what is not a network namespace. Returns a CLOEXEC descriptor or -errno. */
+/* Opens path and refuses (-EINVAL) what is not a network namespace. Returns a CLOEXEC descriptor or -errno.
+ */
 int netns_open(const char *path, struct err *e);
 int netns_open_name(const char *name, struct err *e);
 /* Is it one? (nsfs and of type CLONE_NEWNET). For descriptors handed over by somebody else. */

@@ -1,6 +1,6 @@
 /*
- * kern/sysctl: values under /proc/sys/net. Names are given with slashes ("net/ipv4/conf/cali0/proxy_arp"), because
- * interface names may contain dots. Components "..", empty ones and leading slashes are refused.
+ * kern/sysctl: values under /proc/sys/net. Names are given with slashes ("net/ipv4/conf/cali0/proxy_arp"),
+ * because interface names may contain dots. Components "..", empty ones and leading slashes are refused.
  */
 #pragma once
 #include "base/err.h"
