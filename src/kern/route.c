@@ -226,7 +226,7 @@ int route_get(struct nl *nl, const struct route_query *q, struct route *ret, str
 		.rtm_family = q->dst.family,
 		.rtm_dst_len = bits,
 		.rtm_src_len = addr_is_set(&q->src) ? bits : 0,
-		.rtm_flags = RTM_F_LOOKUP_TABLE | (q->fibmatch ? RTM_F_FIB_MATCH : 0),
+		.rtm_flags = q->fibmatch ? RTM_F_FIB_MATCH : 0,
 	};
 	struct found f = { 0 };
 	char buf[ADDR_STR_MAX];
@@ -234,6 +234,8 @@ int route_get(struct nl *nl, const struct route_query *q, struct route *ret, str
 	if (!bits || (addr_is_set(&q->src) && q->src.family != q->dst.family))
 		return err_set(e, EAFNOSUPPORT,
 			       "look up a route: not an address, or a source of the other family");
+	if (q->dst.family == AF_INET) /* IPv6 always names the table, and refuses to be asked */
+		h.rtm_flags |= RTM_F_LOOKUP_TABLE;
 	struct nlmsghdr *m = nl_msg(nl, RTM_GETROUTE, 0, &h, sizeof(h));
 	msg_put_addr(m, RTA_DST, &q->dst);
 	if (addr_is_set(&q->src))
@@ -442,17 +444,17 @@ char *route_format(const struct route *r, const char *(*name_of)(void *arg, uint
 	if (type_of(r) != RTN_UNICAST)
 		add_named(&t, "", types, ARRAY_SIZE(types), r->type);
 	add_dst(&t, r);
+	if (r->nhid)
+		add(&t, "nhid %u ", r->nhid);
 	if (r->nhops == 1) {
 		add_via(&t, r, &r->hops[0]);
 		add_dev(&t, &r->hops[0], &names);
 	}
-	if (r->nhid)
-		add(&t, "nhid %u ", r->nhid);
 	add_properties(&t, r);
 	if (r->nhops == 1)
 		add_hop_flags(&t, &r->hops[0]);
-	add_multipath(&t, r, &names);
 	add_pref(&t, r);
+	add_multipath(&t, r, &names);
 	while (t.n && buf[t.n - 1] == ' ')
 		buf[--t.n] = '\0';
 	return buf;
