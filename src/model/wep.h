@@ -25,6 +25,8 @@ int wep_name(const struct wep *w, char ret[static KIND_NAME_MAX], struct err *e)
 /* Host interface: "cali" + 11 hex digits of SHA-1("<namespace>.<pod>") for k8s, "cali" + 11 characters of the container id
  * otherwise. */
 void wep_interface(const struct wep *w, char ret[static IFNAMSIZ]);
+/* The same with the first word of a comma list of prefixes ("tap,cali") for k8s pods; too long a name is cut. */
+void wep_interface_prefixed(const char *prefixes, const struct wep *w, char ret[static IFNAMSIZ]);
 int wep_decode(const json_t *doc, struct wep *ret, struct err *e);
 /* Stored form. base: the document read before (its unknown members are kept), or NULL for a new one. New reference. */
 json_t *wep_encode(const struct wep *w, const json_t *base, const uint8_t uid[16], nsec_t wall);
