@@ -72,7 +72,9 @@ int clock_parse_rfc3339(const char *s, nsec_t *ret)
 	} else if (strcmp(p, "Z") != 0) {
 		return -EINVAL;
 	}
-	*ret = ((nsec_t)timegm(&tm) - zone) * NSEC_PER_SEC + frac;
+	if (__builtin_mul_overflow((nsec_t)timegm(&tm) - zone, (nsec_t)NSEC_PER_SEC, ret) ||
+	    __builtin_add_overflow(*ret, frac, ret))
+		return -EINVAL; /* before 1678 or after 2261 */
 	return 0;
 }
 

@@ -34,6 +34,7 @@ struct block {
 	bool attrs_null; /* stored as null: never allocated from */
 	uint64_t sequence;
 	uint64_t *alloc_seq; /* per ordinal: sequenceNumberForAllocation + 1, 0 if none */
+	bool deleted;	     /* marked for deletion (Kubernetes only) */
 	json_t *extra;	     /* unknown members, or NULL */
 };
 

@@ -5,7 +5,8 @@
 struct ipamconfig {
 	bool strict_affinity, auto_allocate; /* no record: false, true; in a record absent means false */
 	uint32_t max_blocks_per_host;	     /* 0 = not set (20 applies) */
-	uint32_t cooldown_seconds;
+	uint32_t cooldown_seconds;	     /* 0..1200 */
+	char vm_persistence[32];	     /* kubeVirtVMAddressPersistence, carried along; "" if absent */
 };
 
 void ipamconfig_default(struct ipamconfig *c);
