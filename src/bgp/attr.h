@@ -72,7 +72,7 @@ struct attr_fault {
 	struct notify notify;	/* meaningful if verdict is RESET */
 };
 
-/* Attributes of one message that were accepted, ascending by code, pointing into the message. */
+/* An attribute of a message that was accepted, pointing into the message. */
 struct attr_item {
 	const uint8_t *at; /* the value */
 	uint16_t len;
@@ -86,6 +86,8 @@ struct attr_mp { /* MP_REACH_NLRI / MP_UNREACH_NLRI, taken apart */
 	struct rd nlri;
 };
 
+/* What a message carried: the accepted attributes ascending by code, and the next hop and both multiprotocol
+ * attributes apart from them. */
 struct attr_list {
 	uint16_t n;
 	struct attr_item item[256]; /* only the first n are initialized */

@@ -3,7 +3,8 @@
  *
  * Unknown capabilities are skipped. A known one whose length breaks its own rule makes the OPEN malformed
  * (2/0 with the capability as data): guessing what the peer meant would change the meaning of every later
- * byte. The parser of a capability sees only that capability's bytes.
+ * byte. Only those that merely inform (host name, version) are skipped instead. The parser of a capability
+ * sees only that capability's bytes.
  */
 #pragma once
 #include "base/rd.h"
