@@ -12,6 +12,8 @@
 #include "model/kinds.h"
 
 struct loop;
+struct timers;
+struct timers;
 struct store;
 
 /* Outcomes of a write, as rc of store_done: 0 done; */
@@ -39,7 +41,7 @@ typedef void store_list_fn(void *arg, int rc, const struct store_obj *obj, int64
  * -EACCES, ... each with one clear sentence.
  */
 struct store *store_open(struct loop *l, const char *where, bool create, struct err *e);
-void store_free(struct store *s); /* callbacks not yet made are never made */
+void store_free(struct store *s); /* callbacks not yet made are never made; followers fall silent but stay their owners' to free */
 OWN_DEFINE(store)
 
 void store_get(struct store *s, enum kind k, const char *name, store_done_fn *fn, void *arg);
@@ -71,6 +73,8 @@ struct store_follow;
 /* kinds: bit set of 1u << KIND_*. */
 struct store_follow *store_follow(struct store *s, uint32_t kinds, store_event_fn *fn, void *arg);
 void store_follow_free(struct store_follow *f);
+/* How many objects a full compare has found other than the watch had told. Should stay 0. */
+uint64_t store_follow_drift(const struct store_follow *f);
 
 /* For programs that only want an answer: run the loop until the outcome is there. *ret_value is malloc'ed (may be NULL). */
 int store_get_wait(struct loop *l, struct store *s, enum kind k, const char *name, char **ret_value, int64_t *ret_rev,
@@ -92,12 +96,17 @@ struct store_ops {
 	void (*put)(void *b, enum kind k, const char *name, const char *value, bool create, int64_t rev, store_done_fn *fn,
 		    void *arg);
 	void (*del)(void *b, enum kind k, const char *name, int64_t rev, store_done_fn *fn, void *arg);
-	/* Changes after revision from, of the kinds; PUT and DEL events in order. RESYNC as an event means: there is a gap, list
-	 * again. The common code (store/store.c) makes follow out of list and watch. Returns a handle for unwatch. */
+	/*
+	 * Changes after revision from, of the kinds; PUT and DEL events in order of revision. A watcher that is slower than the
+	 * writers may be told an object's last state only. RESYNC as an event means: there is a gap, list again; LOST: it has
+	 * failed. Neither is followed by anything. The common code (store/store.c) makes follow out of list and watch. Returns a
+	 * handle for unwatch. unwatch and close may be called from any callback.
+	 */
 	void *(*watch)(void *b, uint32_t kinds, int64_t from, store_event_fn *fn, void *arg);
 	void (*unwatch)(void *b, void *w);
 };
 
 /* A store over a backend that the caller brings (tests and the simulator). b is owned by the store. */
 struct store *store_over(struct loop *l, struct timers *timers, const struct store_ops *ops, void *b, uint64_t seed);
-/* The symbol a backend module exports: `const struct store_ops korat_store_ops`. */
+/* The one symbol that a backend module exports. */
+extern const struct store_ops korat_store_ops __attribute__((visibility("default")));
