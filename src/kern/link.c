@@ -128,8 +128,8 @@ static int get(struct nl *nl, struct nlmsghdr *m, struct link *ret, struct err *
 
 	msg_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	int r = nl_query(nl, m, on_one, &f, e);
-	if (r == 0 && !f.found)
-		r = err_set(e, ENODEV, "%m");
+	if (r == 0 && !f.found) /* "there is none" would have come as an error */
+		r = err_set(e, EPROTO, "the kernel's answer is no interface");
 	if (r == 0)
 		*ret = f.link;
 	return r;

@@ -12,6 +12,7 @@
 
 struct monitor {
 	struct io io;
+	struct loop *loop;
 	int fd;
 	monitor_fn *fn;
 	void *arg;
@@ -108,10 +109,17 @@ static void ready(struct io *io, int events)
 	m->busy = false;
 	if (m->doomed)
 		monitor_free(m);
+	else if (events & LOOP_WRITE) /* an error (ENOBUFS): libuv has stopped watching because of it */
+		CHECK(loop_watch(m->loop, &m->io, m->fd, LOOP_READ, NULL) == 0);
 }
 
 static int join(int fd, unsigned groups, struct err *e)
 {
+	struct sockaddr_nl own = { .nl_family = AF_NETLINK };
+
+	/* A socket without an address of its own is left out of every group. */
+	if (bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0)
+		return err_set(e, errno, "bind a netlink socket: %m");
 	for (size_t i = 0; i < ARRAY_SIZE(groups_of); i++) {
 		const struct group *g = &groups_of[i];
 		if (!(groups & 1u << g->what))
@@ -145,6 +153,7 @@ struct monitor *monitor_new(struct loop *l, unsigned groups, monitor_fn *fn, voi
 		return NULL;
 	struct monitor *m = xcalloc(1, sizeof(*m));
 	io_init(&m->io, ready);
+	m->loop = l;
 	m->fn = fn;
 	m->arg = arg;
 	if (loop_watch(l, &m->io, fd, LOOP_READ, e) < 0) {

@@ -181,10 +181,12 @@ int nl_socket_in(int nsfd, struct err *e)
 	return r < 0 ? r : fd;
 }
 
-/* Answers -code, and remembers that the socket is of no more use. */
-static int bury(struct nl *nl, int code, struct err *e, const char *what)
+/* Answers -code. A socket from elsewhere that misbehaved once is not used again: its owner shall not hold us
+ * up for every request. One of our own is as good as before, because no number of a request is used twice. */
+static int misbehaved(struct nl *nl, int code, struct err *e, const char *what)
 {
-	nl->dead = code;
+	if (nl->adopted)
+		nl->dead = code;
 	return err_set(e, code, "%s: %m", what);
 }
 
@@ -197,7 +199,7 @@ static int send_bytes(struct nl *nl, const void *p, size_t n, struct err *e)
 		if (sent == (ssize_t)n)
 			return 0;
 		if (sent >= 0)
-			return bury(nl, EPROTO, e, "the kernel took half a netlink request");
+			return misbehaved(nl, EPROTO, e, "the kernel took half a netlink request");
 		if (errno != EINTR)
 			return err_set(e, errno, "send a netlink request: %m");
 	}
@@ -213,8 +215,8 @@ static int wait_for_answer(struct nl *nl, struct err *e)
 		r = poll(&p, 1, NL_WAIT_MS);
 	while (r < 0 && errno == EINTR);
 	if (r == 0)
-		return bury(nl, ETIMEDOUT, e, "the kernel's answer did not come");
-	return r < 0 ? bury(nl, errno, e, "wait for the kernel's answer") : 0;
+		return misbehaved(nl, ETIMEDOUT, e, "the kernel's answer did not come");
+	return r < 0 ? misbehaved(nl, errno, e, "wait for the kernel's answer") : 0;
 }
 
 /* The next datagram from the kernel, in nl->rx: its length, or -errno. -ENOBUFS: answers were lost. */
@@ -244,14 +246,14 @@ static ssize_t receive(struct nl *nl, unsigned *ignored, struct err *e)
 			continue;
 		}
 		if (n < 0)
-			return bury(nl, errno, e, "receive the kernel's answer");
+			return misbehaved(nl, errno, e, "receive the kernel's answer");
 		if (from.nl_family == AF_NETLINK && !from.nl_pid && m.msg_namelen == sizeof(from)) {
 			if (m.msg_flags & MSG_TRUNC)
-				return bury(nl, EMSGSIZE, e, "the kernel's answer is too long");
+				return misbehaved(nl, EMSGSIZE, e, "the kernel's answer is too long");
 			return n;
 		}
 		if (++*ignored > IGNORED_MAX)
-			return bury(nl, EPROTO, e, "somebody floods the netlink socket");
+			return misbehaved(nl, EPROTO, e, "somebody floods the netlink socket");
 	}
 }
 
@@ -310,7 +312,7 @@ static int flush(struct nl *nl, struct err *e)
 		size_t news = take_acks(nl, (size_t)n);
 		left -= news;
 		if (!news && ++ignored > IGNORED_MAX)
-			r = bury(nl, EPROTO, e, "the netlink socket answers what was not asked");
+			r = misbehaved(nl, EPROTO, e, "the netlink socket answers what was not asked");
 	}
 	nl->queued = 0;
 	nl->tx_len = 0;
@@ -468,9 +470,9 @@ static int ask(struct nl *nl, struct nlmsghdr *m, struct answer *a, struct err *
 		if (n < 0)
 			return (int)n;
 		if (!take_answer(a, m->nlmsg_seq, rd_of(nl->rx, (size_t)n)) && ++ignored > IGNORED_MAX)
-			r = bury(nl, EPROTO, e, "the netlink socket answers what was not asked");
+			r = misbehaved(nl, EPROTO, e, "the netlink socket answers what was not asked");
 		else if (a->n > (nl->adopted ? DUMP_MAX_POD : DUMP_MAX))
-			r = bury(nl, EMSGSIZE, e, "the kernel's answer has no end");
+			r = misbehaved(nl, EMSGSIZE, e, "the kernel's answer has no end");
 	}
 	return r < 0 ? r : a->code ? fail(a->code, a->text, e) : 0;
 }
