@@ -1,6 +1,6 @@
 /*
- * The turn of the agent: events have changed the world and set dirty bits; agent_settle() runs the derivations in their order,
- * applies the differences and answers who waited.
+ * The turn of the agent: events have changed the world and set dirty bits; agent_settle() runs the
+ * derivations in their order, applies the differences and answers who waited.
  */
 #include "agent/agent.h"
 
@@ -10,7 +10,8 @@
 
 #include <stdio.h>
 
-/* ---- the order of the world. Everything it derives goes down this list; routes are then applied in one batch ---- */
+/* ---- the order of the world. Everything it derives goes down this list; routes are then applied in one
+ * batch ---- */
 
 static const struct derivation {
 	unsigned when;
@@ -104,8 +105,9 @@ static enum route_class class_of(const struct agent *a, const struct route *r)
 	struct pod_iface *f, *tmp;
 
 	if (r->table == RT_TABLE_LOCAL)
-		return r->protocol == ROUTE_PROTO_BIRD && prefix_has(&r->dst, &gw) && r->dst.len == 32 ? ROUTES_GATEWAY :
-													ROUTES_CLASSES;
+		return r->protocol == ROUTE_PROTO_BIRD && prefix_has(&r->dst, &gw) && r->dst.len == 32
+			       ? ROUTES_GATEWAY
+			       : ROUTES_CLASSES;
 	if (r->table != RT_TABLE_MAIN)
 		return ROUTES_CLASSES;
 	if (r->protocol == ROUTE_PROTO_BIRD)
@@ -243,7 +245,8 @@ static void on_store(void *arg, enum store_event ev, const struct store_obj *obj
 	if (ev == STORE_LOST) {
 		if (!a->world.store_lost)
 			log_warn("datastore: %s", fault ? fault->msg : "lost");
-		snprintf(a->world.store_fault, sizeof(a->world.store_fault), "%.199s", fault ? fault->msg : "");
+		snprintf(a->world.store_fault, sizeof(a->world.store_fault), "%.199s",
+			 fault ? fault->msg : "");
 	}
 	if (world_on_event(&a->world, ev, obj, &e) < 0)
 		log_err(&e, "left out of use");
@@ -257,13 +260,15 @@ bool agent_synced(const struct agent *a, char ret_reason[static ERR_MSG_MAX])
 	const struct world *w = &a->world;
 
 	if (!w->synced || w->store_lost) {
-		snprintf(ret_reason, ERR_MSG_MAX, "the datastore %s%s%.190s", w->synced ? "cannot be reached" : "has not been read yet",
+		snprintf(ret_reason, ERR_MSG_MAX, "the datastore %s%s%.190s",
+			 w->synced ? "cannot be reached" : "has not been read yet",
 			 w->store_fault[0] ? ": " : "", w->store_fault);
 		return false;
 	}
 	if (w->has_clusterinfo && !w->datastore_ready) {
 		snprintf(ret_reason, ERR_MSG_MAX,
-			 "ClusterInformation default says datastoreReady: false, so the datastore is locked (an upgrade, a migration)");
+			 "ClusterInformation default says datastoreReady: false, so the datastore is locked "
+			 "(an upgrade, a migration)");
 		return false;
 	}
 	return true;
@@ -280,13 +285,16 @@ bool agent_ready(const struct agent *a, char ret_reason[static ERR_MSG_MAX])
 		return false;
 	if (!me) {
 		snprintf(ret_reason, ERR_MSG_MAX,
-			 "there is no Node %s in the datastore; create it with spec.bgp.ipv4Address, or start koratd with --node set to its name",
+			 "there is no Node %s in the datastore; create it with spec.bgp.ipv4Address, or "
+			 "start koratd with --node set to its name",
 			 w->me);
 		return false;
 	}
 	if (!addr_is_set(&me->ipv4) && !addr_is_set(&me->ipv6)) {
 		map_find_str(w->nodes, w->me, n);
-		snprintf(ret_reason, ERR_MSG_MAX, "Node %s has no usable address; set spec.bgp.ipv4Address to its address with length, such as 10.0.0.1/24%s%s",
+		snprintf(ret_reason, ERR_MSG_MAX,
+			 "Node %s has no usable address; set spec.bgp.ipv4Address to its address with "
+			 "length, such as 10.0.0.1/24%s%s",
 			 w->me, n->fault[0] ? ": " : "", n->fault);
 		return false;
 	}
@@ -303,8 +311,8 @@ bool agent_ready(const struct agent *a, char ret_reason[static ERR_MSG_MAX])
 
 /* ---- life ---- */
 
-struct agent *agent_new(const char *me, const struct agent_io *io, struct timers *timers, struct store *store, struct nl *nl,
-			struct err *e)
+struct agent *agent_new(const char *me, const struct agent_io *io, struct timers *timers, struct store *store,
+			struct nl *nl, struct err *e)
 {
 	struct agent *a = xcalloc(1, sizeof(*a));
 

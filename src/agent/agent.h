@@ -1,7 +1,7 @@
 /*
- * agent/agent: the node agent's core: the only place where subjects meet. It knows no loop: time, wake-ups and the speaker's
- * messages come through struct agent_io, the store and kern/ through their own interfaces, so that the simulator can run many
- * agents in one process on virtual time. agent/main.c is its edge.
+ * agent/agent: the node agent's core: the only place where subjects meet. It knows no loop: time, wake-ups
+ * and the speaker's messages come through struct agent_io, the store and kern/ through their own interfaces,
+ * so that the simulator can run many agents in one process on virtual time. agent/main.c is its edge.
  */
 #pragma once
 #include "agent/alloc.h"
@@ -27,13 +27,14 @@ struct agent_io {
 	/* A message for the speaker; dropped while none is connected (everything is stated again then). */
 	void (*to_speaker)(void *arg, const struct ipc_msg *m);
 	uint32_t (*speaker_pid)(void *arg); /* 0 while none is connected */
-	/* Have the speaker listen on port, on every address of both families. 0, or -errno with a sentence (port in use). */
+	/* Have the speaker listen on port, on every address of both families. 0, or -errno with a sentence
+	 * (port in use). */
 	int (*listen)(void *arg, uint16_t port, struct err *e);
 };
 
-#define AGENT_ROUTE_BUDGET  4096	 /* kernel operations in one turn */
+#define AGENT_ROUTE_BUDGET   4096	/* kernel operations in one turn */
 #define AGENT_COMPARE_PERIOD (60 * SEC) /* dump and compare the kernel's routes */
-#define AGENT_RETRY	     (2 * SEC)	 /* what the kernel refused is tried again */
+#define AGENT_RETRY	     (2 * SEC)	/* what the kernel refused is tried again */
 
 struct agent {
 	const char *me; /* node name */
@@ -50,18 +51,19 @@ struct agent {
 	struct fib fib;
 	struct timer compare, retry;
 	bool settling;
-	bool stating; /* the speaker has not been told yet that this is all */
+	bool stating;	    /* the speaker has not been told yet that this is all */
 	uint16_t listening; /* port, 0 = none yet */
 	char listen_fault[ERR_MSG_MAX];
 };
 
-struct agent *agent_new(const char *me, const struct agent_io *io, struct timers *timers, struct store *store, struct nl *nl,
-			struct err *e);
+struct agent *agent_new(const char *me, const struct agent_io *io, struct timers *timers, struct store *store,
+			struct nl *nl, struct err *e);
 void agent_free(struct agent *a); /* the kernel's routes stay: stopping is not decommissioning */
 
 void agent_settle(struct agent *a);
 void agent_on_kernel(struct agent *a, const struct monitor_event *ev);
-/* The speaker connected (hello received; fresh = another process than before), went away, or said something. */
+/* The speaker connected (hello received; fresh = another process than before), went away, or said something.
+ */
 void agent_on_speaker(struct agent *a, bool connected, bool fresh);
 void agent_on_ipc(struct agent *a, const struct ipc_msg *m);
 

@@ -41,7 +41,8 @@ void alloc_start(struct alloc *a, struct alloc_job *j, const struct ipam_request
 	j->writes = 0;
 	list_init(&j->node);
 	if (a->queued >= ALLOC_QUEUE_MAX) {
-		err_set(&e, EAGAIN, "more than %d address requests are waiting on this node", ALLOC_QUEUE_MAX);
+		err_set(&e, EAGAIN, "more than %d address requests are waiting on this node",
+			ALLOC_QUEUE_MAX);
 		done(j, IPAM_WRITE, &e);
 		return;
 	}
@@ -51,7 +52,8 @@ void alloc_start(struct alloc *a, struct alloc_job *j, const struct ipam_request
 	next_job(a);
 }
 
-/* ---- the handle is not followed (there is one per pod in the cluster); it is read when a request needs it ---- */
+/* ---- the handle is not followed (there is one per pod in the cluster); it is read when a request needs it
+ * ---- */
 
 static void learn_handle(struct alloc *a, const char *value, int64_t rev)
 {
@@ -203,7 +205,9 @@ static void step(struct alloc *a)
 		return;
 	}
 	if (s.answer == IPAM_WRITE)
-		err_set(&e, EAGAIN, "gave up after %d writes: too many nodes are changing the same address blocks; try again",
+		err_set(&e, EAGAIN,
+			"gave up after %d writes: too many nodes are changing the same address blocks; try "
+			"again",
 			ALLOC_TRIES_MAX);
 	j->addr = s.addr;
 	j->block = s.block;

@@ -1,5 +1,6 @@
 /*
- * agent/cnireq: what the plugin passed on, read and checked: the runtime's parameters and network configuration. Pure.
+ * agent/cnireq: what the plugin passed on, read and checked: the runtime's parameters and network
+ * configuration. Pure.
  */
 #pragma once
 #include "base/addr.h"
@@ -22,13 +23,13 @@ enum {
 
 struct cnireq {
 	char container_id[254], ifname[IFNAMSIZ], network[254], netns[256];
-	char handle[512];   /* "<network>.<containerID>" */
-	struct wep wep;	    /* identity and interface name filled in; addresses not yet */
+	char handle[512];	     /* "<network>.<containerID>" */
+	struct wep wep;		     /* identity and interface name filled in; addresses not yet */
 	char wep_key[KIND_NAME_MAX]; /* store name */
-	struct addr wanted; /* CNI_ARGS IP=, unset if none */
-	bool v4, v6;	    /* families to assign */
+	struct addr wanted;	     /* CNI_ARGS IP=, unset if none */
+	bool v4, v6;		     /* families to assign */
 	size_t npools;
-	struct prefix pools[CNIREQ_POOLS_MAX]; /* ipam.ipv4_pools and ipv6_pools given as CIDRs */
+	struct prefix pools[CNIREQ_POOLS_MAX];	/* ipam.ipv4_pools and ipv6_pools given as CIDRs */
 	char pool_names[CNIREQ_POOLS_MAX][254]; /* ... or as names ("" where a CIDR is given) */
 	uint32_t mtu;
 	bool allow_ip_forwarding;

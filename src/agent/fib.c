@@ -35,7 +35,8 @@ static bool resolve(struct agent *a, struct fib_nexthop *nh)
 		if (nh->connected)
 			nh->hop.gateway = nh->addr;
 	}
-	return was_resolved != nh->resolved || was.ifindex != nh->hop.ifindex || !addr_eq(&was.gateway, &nh->hop.gateway);
+	return was_resolved != nh->resolved || was.ifindex != nh->hop.ifindex ||
+	       !addr_eq(&was.gateway, &nh->hop.gateway);
 }
 
 static struct fib_nexthop *nexthop_get(struct agent *a, const struct addr *addr)
@@ -116,7 +117,8 @@ void fib_on_route(struct agent *a, const struct ipc_route *r)
 		p->prefix = r->prefix;
 		map_add(f->map, prefix, p);
 	}
-	/* The new hops are taken before the old ones are let go, so that a shared one is not resolved again. */
+	/* The new hops are taken before the old ones are let go, so that a shared one is not resolved again.
+	 */
 	old.n = p->n;
 	old.hop1 = p->hop1;
 	old.hops = p->hops;

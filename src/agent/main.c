@@ -143,13 +143,14 @@ static void rpc_trace(void *arg, struct rpc_req *req)
 }
 
 static const struct rpc_method methods[] = {
-	{ "cni.add", rpc_add },	  { "cni.del", rpc_del },     { "cni.check", rpc_check },
+	{ "cni.add", rpc_add },	  { "cni.del", rpc_del }, { "cni.check", rpc_check },
 	{ "status", rpc_status }, { "trace", rpc_trace }, { NULL, NULL },
 };
 
 /* ---- starting ---- */
 
-/* One agent per run directory (and, by the BGP port, per network namespace). The lock ends with the process. */
+/* One agent per run directory (and, by the BGP port, per network namespace). The lock ends with the process.
+ */
 static int lock_run_dir(struct daemon *d, struct err *e)
 {
 	char path[256], who[32] = "";
@@ -163,7 +164,9 @@ static int lock_run_dir(struct daemon *d, struct err *e)
 	if (flock(d->lock, LOCK_EX | LOCK_NB) < 0) {
 		ssize_t n = pread(d->lock, who, sizeof(who) - 1, 0);
 		who[n > 0 ? n : 0] = '\0';
-		return err_set(e, EBUSY, "an agent is already running on this node (pid %s, run directory %s); stop it first, or give this one another --run-dir",
+		return err_set(e, EBUSY,
+			       "an agent is already running on this node (pid %s, run directory %s); stop it "
+			       "first, or give this one another --run-dir",
 			       who, d->opt->run_dir);
 	}
 	int n = snprintf(who, sizeof(who), "%d", getpid());
@@ -187,12 +190,15 @@ static int drop_privileges(struct err *e)
 	capng_get_caps_process();
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
 		if (!capng_have_capability(CAPNG_EFFECTIVE, (unsigned)needs[i].cap))
-			return err_set(e, EPERM, "koratd agent needs %s %s; run it as root, or with AmbientCapabilities= in its systemd unit",
+			return err_set(e, EPERM,
+				       "koratd agent needs %s %s; run it as root, or with "
+				       "AmbientCapabilities= in its systemd unit",
 				       needs[i].name, needs[i].why);
 	bool may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
 	capng_clear(CAPNG_SELECT_BOTH);
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
-		capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, needs[i].cap, -1);
+		capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, needs[i].cap,
+			      -1);
 	if (capng_apply(may_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) < 0)
 		return err_set(e, EPERM, "give up privileges");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -225,7 +231,8 @@ static int start(struct daemon *d, struct err *e)
 	d->agent = agent_new(o->node, &io, loop_timers(d->loop), d->store, d->nl, e);
 	if (!d->agent)
 		return -e->code;
-	d->monitor = monitor_new(d->loop, 1 << MONITOR_LINK | 1 << MONITOR_ADDR | 1 << MONITOR_ROUTE, on_kernel, d, e);
+	d->monitor = monitor_new(d->loop, 1 << MONITOR_LINK | 1 << MONITOR_ADDR | 1 << MONITOR_ROUTE,
+				 on_kernel, d, e);
 	if (!d->monitor)
 		return -e->code;
 	snprintf(path, sizeof(path), "%s/agent.sock", o->run_dir);

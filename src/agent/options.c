@@ -62,18 +62,26 @@ int options_parse(int argc, char **argv, struct options *ret)
 {
 	enum { NODE = 1, DATASTORE, RUN_DIR, SPEAKER_USER, LOG_LEVEL, HELP, VERSION };
 	static const struct option longs[] = {
-		{ "node", required_argument, NULL, NODE },	   { "datastore", required_argument, NULL, DATASTORE },
-		{ "run-dir", required_argument, NULL, RUN_DIR },   { "speaker-user", required_argument, NULL, SPEAKER_USER },
-		{ "log-level", required_argument, NULL, LOG_LEVEL }, { "help", no_argument, NULL, HELP },
-		{ "version", no_argument, NULL, VERSION },	   { 0 },
+		{ "node", required_argument, NULL, NODE },
+		{ "datastore", required_argument, NULL, DATASTORE },
+		{ "run-dir", required_argument, NULL, RUN_DIR },
+		{ "speaker-user", required_argument, NULL, SPEAKER_USER },
+		{ "log-level", required_argument, NULL, LOG_LEVEL },
+		{ "help", no_argument, NULL, HELP },
+		{ "version", no_argument, NULL, VERSION },
+		{ 0 },
 	};
-	struct options o = { .log_level = LOG_LEVEL_INFO, .datastore = "sqlite:/var/lib/korat/korat.db", .run_dir = "/run/korat" };
+	struct options o = { .log_level = LOG_LEVEL_INFO,
+			     .datastore = "sqlite:/var/lib/korat/korat.db",
+			     .run_dir = "/run/korat" };
 	bool ok = true;
 	int c;
 
 	default_node(o.node, sizeof(o.node));
 	if (parse_role(&argc, &argv, &o) < 0) {
-		fprintf(stderr, "koratd: there is no role \"%s\"; allowed are agent and speaker, or none for both\n", argv[1]);
+		fprintf(stderr,
+			"koratd: there is no role \"%s\"; allowed are agent and speaker, or none for both\n",
+			argv[1]);
 		return 2;
 	}
 	while (ok && (c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -93,7 +101,9 @@ int options_parse(int argc, char **argv, struct options *ret)
 			break;
 		case LOG_LEVEL:
 			if (log_level_parse(optarg, &o.log_level) < 0) {
-				fprintf(stderr, "koratd: --log-level %s is not one of error, warn, info and debug\n", optarg);
+				fprintf(stderr,
+					"koratd: --log-level %s is not one of error, warn, info and debug\n",
+					optarg);
 				ok = false;
 			}
 			break;
@@ -112,7 +122,9 @@ int options_parse(int argc, char **argv, struct options *ret)
 		ok = false;
 	}
 	if (ok && !kind_name_ok(o.node)) {
-		fprintf(stderr, "koratd: node name \"%s\" is not a lower-case DNS name (letters, digits, \"-\" and \".\"); set --node\n",
+		fprintf(stderr,
+			"koratd: node name \"%s\" is not a lower-case DNS name (letters, digits, \"-\" and "
+			"\".\"); set --node\n",
 			o.node);
 		ok = false;
 	}

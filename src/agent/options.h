@@ -4,15 +4,16 @@
 #pragma once
 #include "base/log.h"
 
-#define EXIT_CONFIG 78 /* it cannot work as configured: starting again would not help (EX_CONFIG of sysexits) */
+#define EXIT_CONFIG \
+	78 /* it cannot work as configured: starting again would not help (EX_CONFIG of sysexits) */
 
 enum role { ROLE_BOTH, ROLE_AGENT, ROLE_SPEAKER };
 
 struct options {
 	enum role role;
-	char node[254];	     /* default: the host name in lower case */
-	char datastore[256]; /* default: sqlite:/var/lib/korat/korat.db */
-	char run_dir[200];   /* default: /run/korat */
+	char node[254];	       /* default: the host name in lower case */
+	char datastore[256];   /* default: sqlite:/var/lib/korat/korat.db */
+	char run_dir[200];     /* default: /run/korat */
 	char speaker_user[64]; /* default: korat-speaker if there is such a user, else nobody */
 	enum log_level log_level;
 };

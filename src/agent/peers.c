@@ -9,8 +9,8 @@
 
 #define HOLD_TIME 240 /* seconds, as Calico offers */
 
-bool peers_mesh(const struct node *me, const struct node *other, uint8_t family, uint32_t my_asn, uint32_t other_asn,
-		uint16_t port, struct ipc_peer *ret)
+bool peers_mesh(const struct node *me, const struct node *other, uint8_t family, uint32_t my_asn,
+		uint32_t other_asn, uint16_t port, struct ipc_peer *ret)
 {
 	const struct addr *mine = family == AF_INET ? &me->ipv4 : &me->ipv6;
 	const struct addr *theirs = family == AF_INET ? &other->ipv4 : &other->ipv6;
@@ -27,7 +27,8 @@ bool peers_mesh(const struct node *me, const struct node *other, uint8_t family,
 		.remote_asn = other_asn,
 		.local_asn = my_asn,
 		.families = family == AF_INET ? IPC_FAMILY_V4 : IPC_FAMILY_V6,
-		/* Compared as text, as Calico does: the textually larger address dials, the other side waits. */
+		/* Compared as text, as Calico does: the textually larger address dials, the other side waits.
+		 */
 		.passive = strcmp(addr_format(theirs, a), addr_format(mine, b)) > 0,
 	};
 	snprintf(ret->name, sizeof(ret->name), "%s", other->name);

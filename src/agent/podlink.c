@@ -39,12 +39,15 @@ static bool are_pair(const struct link *host, const struct link *pod)
 static int remove_stale_host(struct nl *host, const struct podlink *p, const struct link *l, struct err *e)
 {
 	if (strcmp(l->kind, "veth") != 0)
-		return err_set(e, EEXIST, "interface %s on the host is not a veth pair of ours; remove or rename it", p->host);
+		return err_set(e, EEXIST,
+			       "interface %s on the host is not a veth pair of ours; remove or rename it",
+			       p->host);
 	return link_del(host, l->ifindex, e);
 }
 
 /* The pair as it should be, whether it was there (from an ADD that was killed) or not. */
-static int ensure_pair(struct nl *host, const struct podlink *p, struct link *ret_host, struct link *ret_pod, struct err *e)
+static int ensure_pair(struct nl *host, const struct podlink *p, struct link *ret_host, struct link *ret_pod,
+		       struct err *e)
 {
 	bool have_host = link_get(host, p->host, ret_host, NULL) == 0;
 	bool have_pod = link_get(p->nl, p->ifname, ret_pod, NULL) == 0;
@@ -52,7 +55,9 @@ static int ensure_pair(struct nl *host, const struct podlink *p, struct link *re
 	if (have_host && have_pod && are_pair(ret_host, ret_pod))
 		return 0;
 	if (have_pod)
-		return err_set(e, EEXIST, "interface %s already exists in the pod and is not ours; the runtime must give an empty namespace",
+		return err_set(e, EEXIST,
+			       "interface %s already exists in the pod and is not ours; the runtime must "
+			       "give an empty namespace",
 			       p->ifname);
 	if (have_host && remove_stale_host(host, p, ret_host, e) < 0)
 		return -e->code;
@@ -117,7 +122,8 @@ static int configure_host(struct nl *host, const struct podlink *p, struct link 
 
 /* ---- the pod end ---- */
 
-static void pod_route(struct nl *pod, const struct prefix *dst, const struct addr *via, uint32_t ifindex, struct err *e)
+static void pod_route(struct nl *pod, const struct prefix *dst, const struct addr *via, uint32_t ifindex,
+		      struct err *e)
 {
 	struct route r = {
 		.dst = *dst,
@@ -195,11 +201,13 @@ static int configure_pod(const struct podlink *p, const struct link *pod, struct
 	if (nl_batch_end(p->nl, on_result, &f, e) < 0)
 		return err_in(e, "configure %s in the pod", p->ifname);
 	if (f.code)
-		return err_set(e, f.code, "configure %s in the pod: %m%s%s", p->ifname, f.text[0] ? ": " : "", f.text);
+		return err_set(e, f.code, "configure %s in the pod: %m%s%s", p->ifname, f.text[0] ? ": " : "",
+			       f.text);
 	return 0;
 }
 
-int podlink_make(struct nl *host, const struct podlink *p, struct link *ret_host, struct mac *ret_mac, struct err *e)
+int podlink_make(struct nl *host, const struct podlink *p, struct link *ret_host, struct mac *ret_mac,
+		 struct err *e)
 {
 	struct link h, pod;
 
@@ -255,12 +263,15 @@ static int check_pod(const struct podlink *p, const struct link *pod, struct err
 		return -e->code;
 	for (size_t i = 0; i < p->naddrs; i++)
 		if (!l.addr[i])
-			return err_set(e, EUCLEAN, "address %s is missing on %s in the pod", addr_format(&p->addrs[i], a),
-				       p->ifname);
+			return err_set(e, EUCLEAN, "address %s is missing on %s in the pod",
+				       addr_format(&p->addrs[i], a), p->ifname);
 	if (has_family(p, AF_INET) && !(l.default_v4 && l.gateway))
-		return err_set(e, EUCLEAN, "the pod's default route via 169.254.1.1 dev %s is missing", p->ifname);
+		return err_set(e, EUCLEAN, "the pod's default route via 169.254.1.1 dev %s is missing",
+			       p->ifname);
 	if (has_family(p, AF_INET6) && !l.default_v6)
-		return err_set(e, EUCLEAN, "the pod's IPv6 default route via fe80::ecee:eeff:feee:eeee dev %s is missing", p->ifname);
+		return err_set(e, EUCLEAN,
+			       "the pod's IPv6 default route via fe80::ecee:eeff:feee:eeee dev %s is missing",
+			       p->ifname);
 	return 0;
 }
 
@@ -285,7 +296,8 @@ int podlink_check(struct nl *host, const struct podlink *p, struct err *e)
 	if (link_get(p->nl, p->ifname, &pod, NULL) < 0)
 		return err_set(e, ENODEV, "interface %s is missing in the pod", p->ifname);
 	if (!are_pair(&h, &pod))
-		return err_set(e, EUCLEAN, "%s on the host and %s in the pod are not one pair", p->host, p->ifname);
+		return err_set(e, EUCLEAN, "%s on the host and %s in the pod are not one pair", p->host,
+			       p->ifname);
 	if (!(h.flags & IFF_UP))
 		return err_set(e, EUCLEAN, "interface %s on the host is down", p->host);
 	for (size_t i = 0; i < ARRAY_SIZE(settings_v4) && has_family(p, AF_INET); i++)

@@ -39,7 +39,7 @@ struct pod_job {
 	int fail_code; /* what to answer after mending */
 	struct err fail;
 	char timestamp[CLOCK_GO_MAX]; /* attribute of the allocation */
-	struct prefix blocks[2]; /* the block of each address, for the answer */
+	struct prefix blocks[2];      /* the block of each address, for the answer */
 	UT_hash_handle hh;
 };
 
@@ -70,7 +70,8 @@ static struct pod_job *job_find(struct agent *a, const struct cnireq *r)
 	return j;
 }
 
-static struct pod_job *job_new(struct agent *a, enum job_what what, const struct cnireq *r, struct rpc_req *req)
+static struct pod_job *job_new(struct agent *a, enum job_what what, const struct cnireq *r,
+			       struct rpc_req *req)
 {
 	struct pod_job *j = xcalloc(1, sizeof(*j));
 
@@ -143,7 +144,8 @@ static bool accept_request(struct agent *a, struct rpc_req *req, enum job_what w
 		return false;
 	}
 	if (map_count(a->pods.jobs) >= PODS_JOBS_MAX) {
-		rpc_fail(req, CNI_TRY_AGAIN, NULL, "node %s has %d pod requests under way, the most it takes at once", a->me,
+		rpc_fail(req, CNI_TRY_AGAIN, NULL,
+			 "node %s has %d pod requests under way, the most it takes at once", a->me,
 			 PODS_JOBS_MAX);
 		return false;
 	}
@@ -196,7 +198,8 @@ static int resolve_pools(struct pod_job *j, uint8_t family, struct ipam_request 
 		if (j->req.pool_names[i][0]) {
 			map_find_str(j->agent->world.pools, j->req.pool_names[i], p);
 			if (!p)
-				return err_set(e, ENOENT, "the given pool (%s) does not exist, or is not enabled",
+				return err_set(e, ENOENT,
+					       "the given pool (%s) does not exist, or is not enabled",
 					       j->req.pool_names[i]);
 			cidr = p->pool.cidr;
 		}
@@ -303,7 +306,9 @@ static void write_wep(struct pod_job *j)
 	struct err e = { 0 };
 
 	if (++j->store_tries > STORE_TRIES) {
-		err_set(&e, EAGAIN, "WorkloadEndpoint %s is being changed by somebody else all the time; try again", j->req.wep_key);
+		err_set(&e, EAGAIN,
+			"WorkloadEndpoint %s is being changed by somebody else all the time; try again",
+			j->req.wep_key);
 		job_mend(j, CNI_TRY_AGAIN, &e);
 		return;
 	}
@@ -338,8 +343,9 @@ static json_t *add_result(const struct pod_job *j)
 		json_array_append_new(sysctls, json_pack("[ss]", "net/ipv4/ip_forward", forward));
 	if (v6)
 		json_array_append_new(sysctls, json_pack("[ss]", "net/ipv6/conf/all/forwarding", forward));
-	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o}", "hostInterface", w->interface, "mac", mac_format(&w->mac, mac), "mtu",
-			 (int)j->req.mtu, "addresses", addrs, "routes", routes, "sysctls", sysctls);
+	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o}", "hostInterface", w->interface, "mac",
+			 mac_format(&w->mac, mac), "mtu", (int)j->req.mtu, "addresses", addrs, "routes",
+			 routes, "sysctls", sysctls);
 }
 
 static void start_add(struct pod_job *j, struct rpc_req *req)
@@ -372,7 +378,8 @@ void pods_on_add(struct agent *a, struct rpc_req *req)
 	} else if (j->what == JOB_ADD && !j->mending && j->nwaiters < WAITERS_MAX) {
 		j->waiters[j->nwaiters++] = req;
 	} else {
-		rpc_fail(req, CNI_TRY_AGAIN, NULL, "container %s is being deleted; try again", r.container_id);
+		rpc_fail(req, CNI_TRY_AGAIN, NULL, "container %s is being deleted; try again",
+			 r.container_id);
 	}
 }
 
@@ -410,7 +417,8 @@ static void del_done(struct pod_job *j)
 static void del_failed(struct pod_job *j, const struct err *e)
 {
 	if (j->mending) {
-		/* What could not be given back stays recorded under the handle: the next ADD or DEL mends it. */
+		/* What could not be given back stays recorded under the handle: the next ADD or DEL mends it.
+		 */
 		job_fail(j, j->fail_code, &j->fail);
 		return;
 	}
@@ -423,7 +431,8 @@ static struct world_wep *wep_of(struct pod_job *j)
 	struct world_wep *p, *tmp;
 
 	map_each (j->agent->world.weps, p, tmp)
-		if (!strcmp(p->wep.container_id, j->req.container_id) && !strcmp(p->wep.endpoint, j->req.ifname))
+		if (!strcmp(p->wep.container_id, j->req.container_id) &&
+		    !strcmp(p->wep.endpoint, j->req.ifname))
 			return p;
 	return NULL;
 }
@@ -461,7 +470,9 @@ static void delete_wep(struct pod_job *j)
 		return;
 	}
 	if (++j->store_tries > 2 * STORE_TRIES) {
-		err_set(&e, EAGAIN, "WorkloadEndpoint %s is being changed by somebody else all the time; try again", p->name);
+		err_set(&e, EAGAIN,
+			"WorkloadEndpoint %s is being changed by somebody else all the time; try again",
+			p->name);
 		del_failed(j, &e);
 		return;
 	}
@@ -521,7 +532,8 @@ static void start_del(struct agent *a, struct rpc_req *req)
 		else if (!j->next)
 			j->next = req;
 		else
-			rpc_fail(req, CNI_TRY_AGAIN, NULL, "container %s has a DEL waiting already; try again", r.container_id);
+			rpc_fail(req, CNI_TRY_AGAIN, NULL,
+				 "container %s has a DEL waiting already; try again", r.container_id);
 		return;
 	}
 	j = job_new(a, JOB_DEL, &r, req);
@@ -549,8 +561,10 @@ static int check_routes(struct agent *a, const struct wep *w, struct err *e)
 		struct route_query q = { .dst = host.addr, .fibmatch = true };
 		struct route r;
 		const struct pod_iface *f = pods_iface(&a->pods, w->interface);
-		if (route_get(a->nl, &q, &r, NULL) < 0 || !prefix_eq(&r.dst, &host) || !f || r.hops[0].ifindex != f->ifindex)
-			return err_set(e, EUCLEAN, "the host's route %s dev %s is missing", prefix_format(&host, p), w->interface);
+		if (route_get(a->nl, &q, &r, NULL) < 0 || !prefix_eq(&r.dst, &host) || !f ||
+		    r.hops[0].ifindex != f->ifindex)
+			return err_set(e, EUCLEAN, "the host's route %s dev %s is missing",
+				       prefix_format(&host, p), w->interface);
 	}
 	return 0;
 }
@@ -563,9 +577,13 @@ static int check(struct agent *a, struct pod_job *j, struct rpc_req *req, struct
 	if (take_descriptors(j, req, e) < 0)
 		return -e->code;
 	if (!p)
-		return err_set(e, ENOENT, "container %s has no WorkloadEndpoint on node %s: it was never added, or was deleted",
-			       j->req.container_id, a->me);
-	l = (struct podlink){ .ns_fd = j->ns_fd, .nl = j->nl, .naddrs = p->wep.naddrs, .addrs = p->wep.addrs };
+		return err_set(
+			e, ENOENT,
+			"container %s has no WorkloadEndpoint on node %s: it was never added, or was deleted",
+			j->req.container_id, a->me);
+	l = (struct podlink){
+		.ns_fd = j->ns_fd, .nl = j->nl, .naddrs = p->wep.naddrs, .addrs = p->wep.addrs
+	};
 	snprintf(l.host, sizeof(l.host), "%s", p->wep.interface);
 	snprintf(l.ifname, sizeof(l.ifname), "%s", j->req.ifname);
 	if (podlink_check(a->nl, &l, e) < 0)
@@ -582,7 +600,8 @@ void pods_on_check(struct agent *a, struct rpc_req *req)
 	if (!accept_request(a, req, JOB_ADD, &r))
 		return;
 	if (job_find(a, &r)) {
-		rpc_fail(req, CNI_TRY_AGAIN, NULL, "container %s is being added or deleted; try again", r.container_id);
+		rpc_fail(req, CNI_TRY_AGAIN, NULL, "container %s is being added or deleted; try again",
+			 r.container_id);
 		return;
 	}
 	j = job_new(a, JOB_ADD, &r, req);
@@ -666,7 +685,8 @@ void pods_on_link(struct agent *a, const struct link *l, bool gone)
 		return;
 	map_find_str(p->ifaces, l->name, f);
 	if (gone) {
-		/* A late event about an older interface of the same name says nothing about the present one. */
+		/* A late event about an older interface of the same name says nothing about the present one.
+		 */
 		if (!f || f->ifindex != l->ifindex)
 			return;
 		map_del(p->ifaces, f);

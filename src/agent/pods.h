@@ -1,13 +1,16 @@
 /*
  * agent/pods: the runtime's wishes (CNI ADD, DEL, CHECK) become pods, and pods become routes.
  *
- * A request is a small machine keyed by (container, interface): asking twice joins the first, an ADD after a killed ADD completes
- * it, a DEL waits for an ADD under way. ADD: address (agent/alloc) -> interface (agent/podlink) -> WorkloadEndpoint in the store
- * -> settle -> answered when the pod's routes are in the kernel: ready means ready. DEL goes the other way, interface first.
+ * A request is a small machine keyed by (container, interface): asking twice joins the first, an ADD after a
+ * killed ADD completes it, a DEL waits for an ADD under way. ADD: address (agent/alloc) -> interface
+ * (agent/podlink) -> WorkloadEndpoint in the store
+ * -> settle -> answered when the pod's routes are in the kernel: ready means ready. DEL goes the other way,
+ * interface first.
  *
- * The gateway 169.254.1.1 answers by proxy ARP, which the kernel does only if it has a route to that address over another
- * interface; on a host without a default route it would stay silent. So one such route is kept in table local, where `ip route`
- * does not show it: 169.254.1.1/32 over the interface that has the node's address.
+ * The gateway 169.254.1.1 answers by proxy ARP, which the kernel does only if it has a route to that address
+ * over another interface; on a host without a default route it would stay silent. So one such route is kept
+ * in table local, where `ip route` does not show it: 169.254.1.1/32 over the interface that has the node's
+ * address.
  */
 #pragma once
 #include "agent/alloc.h"
@@ -26,14 +29,14 @@ struct pod_iface {
 	char name[IFNAMSIZ];
 	uint32_t ifindex;
 	bool up;
-	uint64_t stamp; /* of the last look that saw it */
+	uint64_t stamp;	   /* of the last look that saw it */
 	UT_hash_handle hh; /* by name */
 };
 
 struct pods {
 	struct pod_job *jobs; /* map by key */
 	struct pod_iface *ifaces;
-	uint64_t stamp; /* of the last look at all interfaces */
+	uint64_t stamp;	 /* of the last look at all interfaces */
 	uint32_t uplink; /* ifindex of the interface with the node's IPv4 address, 0 = none */
 };
 

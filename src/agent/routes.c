@@ -49,7 +49,8 @@ const struct route_entry *routes_find(const struct routes *r, uint32_t table, co
 	return find(r, table, dst);
 }
 
-static struct route_entry *entry(struct routes *r, uint32_t table, const struct prefix *dst, enum route_class c)
+static struct route_entry *entry(struct routes *r, uint32_t table, const struct prefix *dst,
+				 enum route_class c)
 {
 	struct route_entry *en = find(r, table, dst);
 
@@ -238,8 +239,7 @@ static size_t collect(struct routes *r, struct batch *b, unsigned may_delete, si
 	struct route_entry *en, *tmp;
 
 	b->n = 0;
-	list_each_safe(en, tmp, &r->dirty, dirty)
-	{
+	list_each_safe (en, tmp, &r->dirty, dirty) {
 		if (b->n == NL_BATCH_MAX || b->n == budget)
 			break;
 		if (delta_op(&en->delta) == DELTA_DEL && !(may_delete & 1u << en->class))
@@ -254,8 +254,8 @@ static size_t collect(struct routes *r, struct batch *b, unsigned may_delete, si
 	return b->n;
 }
 
-/* Replacing would take over a foreign route for the same prefix, so what is new is added and a conflict is an error; but a
- * pod's own address is ours to say. */
+/* Replacing would take over a foreign route for the same prefix, so what is new is added and a conflict is an
+ * error; but a pod's own address is ours to say. */
 static void queue_op(struct nl *nl, const struct route_entry *en, const struct route *rt, struct err *e)
 {
 	if (!en->delta.wanted)

@@ -1,12 +1,13 @@
 /*
  * agent/routes: every kernel route that is ours, as want / have / operation.
  *
- * Derivations say what they want, class by class; agent/settle applies the difference in one batch. A route is replaced in
- * place, never deleted and added again, and none is deleted before the sources of its class have spoken.
+ * Derivations say what they want, class by class; agent/settle applies the difference in one batch. A route
+ * is replaced in place, never deleted and added again, and none is deleted before the sources of its class
+ * have spoken.
  *
- * How is ours recognised after a restart? In table main: protocol 12 ("bird") for what BGP and blocks made; any route over an
- * interface whose name begins with "cali" for pods. In table local: 169.254.1.1/32 with protocol 12 (the pods' gateway, see
- * agent/pods.h). Nothing else is touched.
+ * How is ours recognised after a restart? In table main: protocol 12 ("bird") for what BGP and blocks made;
+ * any route over an interface whose name begins with "cali" for pods. In table local: 169.254.1.1/32 with
+ * protocol 12 (the pods' gateway, see agent/pods.h). Nothing else is touched.
  */
 #pragma once
 #include "base/delta.h"
@@ -27,7 +28,8 @@ struct route_entry {
 	struct route_key key;
 	struct delta delta;
 	enum route_class class;
-	/* What is wanted (or, not wanted, what is present): a struct route without the room for sixteen hops. */
+	/* What is wanted (or, not wanted, what is present): a struct route without the room for sixteen hops.
+	 */
 	uint8_t type, protocol, scope, nhops;
 	struct route_hop hop;	/* the only one */
 	struct route_hop *hops; /* all, if there are several; owned */
@@ -40,7 +42,7 @@ struct routes {
 	struct route_entry *map;
 	struct list dirty;
 	uint64_t stamp[ROUTES_CLASSES];
-	size_t count[ROUTES_CLASSES]; /* wanted */
+	size_t count[ROUTES_CLASSES];	    /* wanted */
 	uint64_t replaced, deleted, failed; /* since the start */
 };
 
@@ -61,8 +63,8 @@ void routes_seen_gone(struct routes *r, const struct route *had);
 void routes_dump_begin(struct routes *r);
 void routes_dump_end(struct routes *r);
 
-/* Applies what is dirty through nl, at most `budget` operations. may_delete: bit set of 1 << class. Returns true if
- * something is left to do (budget used up, or refused by the kernel: ask again later). */
+/* Applies what is dirty through nl, at most `budget` operations. may_delete: bit set of 1 << class. Returns
+ * true if something is left to do (budget used up, or refused by the kernel: ask again later). */
 bool routes_apply(struct routes *r, struct nl *nl, unsigned may_delete, size_t budget, struct err *e);
 void routes_entry_route(const struct route_entry *en, struct route *ret);
 const struct route_entry *routes_find(const struct routes *r, uint32_t table, const struct prefix *dst);

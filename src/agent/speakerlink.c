@@ -1,4 +1,5 @@
-/* The socket to the speaker: one datagram a message, greetings first, a bounded queue, reconnecting for ever. */
+/* The socket to the speaker: one datagram a message, greetings first, a bounded queue, reconnecting for ever.
+ */
 #include "agent/speakerlink.h"
 
 #include "base/list.h"
@@ -57,7 +58,7 @@ static void disconnect(struct speakerlink *s)
 	close(s->fd);
 	s->fd = -1;
 	s->greeted = false;
-	list_each_safe(o, tmp, &s->queue, node)
+	list_each_safe (o, tmp, &s->queue, node)
 		free_outgoing(s, o);
 	if (was) {
 		log_warn("the BGP speaker is gone; its routes stay until it is back and has spoken");
@@ -95,8 +96,7 @@ static void flush(struct speakerlink *s)
 	struct outgoing *o, *tmp;
 	struct err e = { 0 };
 
-	list_each_safe(o, tmp, &s->queue, node)
-	{
+	list_each_safe (o, tmp, &s->queue, node) {
 		if (!send_one(s, o)) {
 			if (errno != EAGAIN && errno != ENOBUFS) {
 				disconnect(s);
@@ -273,12 +273,15 @@ static int open_listener(uint8_t family, uint16_t port, struct err *e)
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, 4096) < 0) {
 		if (errno == EADDRINUSE)
 			return err_set(e, EADDRINUSE,
-				       "listen on TCP port %u: another BGP daemon (bird, frr, calico-node, a second koratd) has it; stop it, or set "
+				       "listen on TCP port %u: another BGP daemon (bird, frr, calico-node, a "
+				       "second koratd) has it; stop it, or set "
 				       "listenPort in BGPConfiguration default",
 				       port);
 		if (errno == EACCES)
 			return err_set(e, EACCES,
-				       "listen on TCP port %u: not allowed; koratd needs CAP_NET_BIND_SERVICE for ports below 1024", port);
+				       "listen on TCP port %u: not allowed; koratd needs "
+				       "CAP_NET_BIND_SERVICE for ports below 1024",
+				       port);
 		return err_set(e, errno, "listen on TCP port %u: %m", port);
 	}
 	return take_fd(fd);
@@ -299,7 +302,8 @@ int speakerlink_listen(struct speakerlink *s, uint16_t port, struct err *e)
 	struct ipc_hello next = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-		struct ipc_msg m = { .type = IPC_LISTEN, .listen = { .addr = { .family = families[i] }, .port = port } };
+		struct ipc_msg m = { .type = IPC_LISTEN,
+				     .listen = { .addr = { .family = families[i] }, .port = port } };
 		if (!has(s, families[i], port)) {
 			int fd = open_listener(families[i], port, e);
 			if (fd == -EAFNOSUPPORT && families[i] == AF_INET6)

@@ -1,6 +1,7 @@
 /*
- * agent/speakerlink: the agent's end of the socket to the speaker (bgp/ipc.h), on the loop. Connects, greets, reconnects; what the
- * agent says while nobody is connected is dropped, because everything is stated again after a connection.
+ * agent/speakerlink: the agent's end of the socket to the speaker (bgp/ipc.h), on the loop. Connects, greets,
+ * reconnects; what the agent says while nobody is connected is dropped, because everything is stated again
+ * after a connection.
  */
 #pragma once
 #include "base/err.h"
@@ -9,8 +10,9 @@
 struct loop;
 struct speakerlink;
 
-#define SPEAKERLINK_QUEUE_MAX (64u << 20) /* bytes waiting to be sent; more means a stuck speaker: start over */
-#define SPEAKERLINK_RETRY     (100 * MSEC)
+#define SPEAKERLINK_QUEUE_MAX \
+	(64u << 20) /* bytes waiting to be sent; more means a stuck speaker: start over */
+#define SPEAKERLINK_RETRY (100 * MSEC)
 
 struct speakerlink_events {
 	void *arg;
@@ -21,7 +23,7 @@ struct speakerlink_events {
 struct speakerlink *speakerlink_new(struct loop *l, const char *path, const struct speakerlink_events *ev);
 void speakerlink_free(struct speakerlink *s);
 void speakerlink_send(struct speakerlink *s, const struct ipc_msg *m);
-/* Makes the speaker listen on port, on every IPv4 and IPv6 address: opens the sockets here (where the privilege is) and passes
- * them, unless it has them already; has it close others. */
+/* Makes the speaker listen on port, on every IPv4 and IPv6 address: opens the sockets here (where the
+ * privilege is) and passes them, unless it has them already; has it close others. */
 int speakerlink_listen(struct speakerlink *s, uint16_t port, struct err *e);
 uint32_t speakerlink_pid(const struct speakerlink *s); /* 0 while not connected */

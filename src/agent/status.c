@@ -37,12 +37,14 @@ static json_t *peers_json(const struct agent *a, size_t *ret_up)
 		bool up = p->heard && st->state == IPC_ESTABLISHED;
 		*ret_up += up;
 		json_array_append_new(
-			list, json_pack("{s:o, s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:b, s:i}", "address", text_addr(&p->remote),
-					"name", p->want.name, "state", p->heard ? ipc_state_name(st->state) : "Idle",
-					"since_seconds", (json_int_t)(p->heard ? (now - p->state_at) / SEC : 0), "reason",
-					p->heard ? st->reason : "the speaker has not reported yet", "received",
-					(int)st->received, "advertised", (int)st->advertised, "flaps", (int)st->flaps,
-					"passive", p->want.passive, "remote_as", (int)p->want.remote_asn));
+			list, json_pack("{s:o, s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:b, s:i}", "address",
+					text_addr(&p->remote), "name", p->want.name, "state",
+					p->heard ? ipc_state_name(st->state) : "Idle", "since_seconds",
+					(json_int_t)(p->heard ? (now - p->state_at) / SEC : 0), "reason",
+					p->heard ? st->reason : "the speaker has not reported yet",
+					"received", (int)st->received, "advertised", (int)st->advertised,
+					"flaps", (int)st->flaps, "passive", p->want.passive, "remote_as",
+					(int)p->want.remote_asn));
 	}
 	return list;
 }
@@ -77,10 +79,11 @@ static json_t *pod_json(const struct agent *a, const struct wep *w)
 
 	for (size_t i = 0; i < w->naddrs; i++)
 		json_array_append_new(addrs, text_addr(&w->addrs[i]));
-	return json_pack("{s:s, s:s, s:o, s:s, s:i, s:b, s:s, s:s, s:s, s:s}", "name", w->pod[0] ? w->pod : w->container_id,
-			 "namespace", w->namespace, "addresses", addrs, "interface", w->interface, "ifindex",
-			 f ? (int)f->ifindex : 0, "up", f && f->up, "netns", w->netns, "containerID", w->container_id,
-			 "ifname", w->endpoint, "mac", mac_format(&w->mac, mac));
+	return json_pack("{s:s, s:s, s:o, s:s, s:i, s:b, s:s, s:s, s:s, s:s}", "name",
+			 w->pod[0] ? w->pod : w->container_id, "namespace", w->namespace, "addresses", addrs,
+			 "interface", w->interface, "ifindex", f ? (int)f->ifindex : 0, "up", f && f->up,
+			 "netns", w->netns, "containerID", w->container_id, "ifname", w->endpoint, "mac",
+			 mac_format(&w->mac, mac));
 }
 
 static json_t *pods_json(const struct agent *a)
@@ -99,14 +102,17 @@ void status_on_status(struct agent *a, struct rpc_req *req)
 	bool ready = agent_ready(a, reason);
 	size_t up = 0;
 	json_t *peers = peers_json(a, &up);
-	json_t *sessions = json_pack("{s:i, s:i}", "established", (int)up, "configured", (int)json_array_size(peers));
-	json_t *store = json_pack("{s:b, s:b, s:s, s:i}", "synced", a->world.synced, "lost", a->world.store_lost, "fault",
-				  a->world.store_fault, "unusable_objects", (int)a->world.quarantined);
+	json_t *sessions =
+		json_pack("{s:i, s:i}", "established", (int)up, "configured", (int)json_array_size(peers));
+	json_t *store =
+		json_pack("{s:b, s:b, s:s, s:i}", "synced", a->world.synced, "lost", a->world.store_lost,
+			  "fault", a->world.store_fault, "unusable_objects", (int)a->world.quarantined);
 
-	rpc_reply(req, json_pack("{s:s, s:b, s:s, s:i, s:i, s:b, s:o, s:o, s:o, s:o, s:i, s:i, s:o}", "node", a->me, "ready", ready,
-				 "reason", reason, "pid", (int)getpid(), "speaker_pid", (int)a->io.speaker_pid(a->io.arg),
-				 "speaker_synced", a->fib.synced, "sessions", sessions, "peers", peers, "blocks",
-				 blocks_json(a), "pods", pods_json(a), "routes", (int)map_count(a->fib.map), "routes_failed",
+	rpc_reply(req, json_pack("{s:s, s:b, s:s, s:i, s:i, s:b, s:o, s:o, s:o, s:o, s:i, s:i, s:o}", "node",
+				 a->me, "ready", ready, "reason", reason, "pid", (int)getpid(), "speaker_pid",
+				 (int)a->io.speaker_pid(a->io.arg), "speaker_synced", a->fib.synced,
+				 "sessions", sessions, "peers", peers, "blocks", blocks_json(a), "pods",
+				 pods_json(a), "routes", (int)map_count(a->fib.map), "routes_failed",
 				 (int)a->routes.failed, "store", store));
 }
 
@@ -144,9 +150,10 @@ static json_t *link_json(struct agent *a, uint32_t ifindex)
 
 	if (!ifindex || link_get_index(a->nl, ifindex, &l, NULL) < 0)
 		return json_null();
-	return json_pack("{s:s, s:i, s:s, s:i, s:b, s:i, s:i, s:i, s:i, s:s}", "dev", l.name, "ifindex", (int)l.ifindex, "mac",
-			 mac_format(&l.mac, mac), "mtu", (int)l.mtu, "up", (l.flags & IFF_UP) && (l.flags & IFF_LOWER_UP),
-			 "peer", (int)l.peer, "proxy_arp", read_int("net/ipv4/conf/%s/proxy_arp", l.name), "forwarding",
+	return json_pack("{s:s, s:i, s:s, s:i, s:b, s:i, s:i, s:i, s:i, s:s}", "dev", l.name, "ifindex",
+			 (int)l.ifindex, "mac", mac_format(&l.mac, mac), "mtu", (int)l.mtu, "up",
+			 (l.flags & IFF_UP) && (l.flags & IFF_LOWER_UP), "peer", (int)l.peer, "proxy_arp",
+			 read_int("net/ipv4/conf/%s/proxy_arp", l.name), "forwarding",
 			 read_int("net/ipv4/conf/%s/forwarding", l.name), "rp_filter",
 			 read_int("net/ipv4/conf/%s/rp_filter", l.name), "kind", l.kind);
 }
@@ -178,12 +185,14 @@ static json_t *route_json(struct agent *a, const struct route *r)
 	route_format(r, name_of, &n, text);
 	if (r->nhops && h->ifindex && (d = name_of(&n, h->ifindex)))
 		snprintf(dev, sizeof(dev), "%s", d);
-	return json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:i}", "route", text, "prefix", text_prefix(&r->dst), "gateway",
-			 r->nhops && addr_is_set(&h->gateway) ? text_addr(&h->gateway) : json_null(), "dev", dev, "type",
-			 (int)r->type, "protocol", (int)r->protocol, "nhops", (int)r->nhops);
+	return json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:i}", "route", text, "prefix", text_prefix(&r->dst),
+			 "gateway",
+			 r->nhops && addr_is_set(&h->gateway) ? text_addr(&h->gateway) : json_null(), "dev",
+			 dev, "type", (int)r->type, "protocol", (int)r->protocol, "nhops", (int)r->nhops);
 }
 
-/* Where a packet from src would come in: its own interface if it is a pod here, else where the route back to it leads. */
+/* Where a packet from src would come in: its own interface if it is a pod here, else where the route back to
+ * it leads. */
 static uint32_t incoming(struct trace *t)
 {
 	struct route_query q = { .dst = t->src };
@@ -208,8 +217,8 @@ static void on_neigh(void *arg, const struct neigh *n)
 
 	if (!addr_eq(&n->addr, &l->addr) || l->found)
 		return;
-	l->found = json_pack("{s:o, s:s, s:s}", "addr", text_addr(&n->addr), "mac", n->has_mac ? mac_format(&n->mac, mac) : "", "state",
-			     neigh_state_name(n->state));
+	l->found = json_pack("{s:o, s:s, s:s}", "addr", text_addr(&n->addr), "mac",
+			     n->has_mac ? mac_format(&n->mac, mac) : "", "state", neigh_state_name(n->state));
 }
 
 static json_t *neigh_json(struct trace *t, const struct route *r)
@@ -238,11 +247,13 @@ static json_t *nexthop_json(struct agent *a, const struct fib_nexthop *nh)
 	struct namer n = { .a = a };
 	const char *dev = nh->resolved ? name_of(&n, nh->hop.ifindex) : NULL;
 
-	return json_pack("{s:o, s:b, s:b, s:o, s:s, s:s, s:s, s:s}", "addr", text_addr(&nh->addr), "resolved", nh->resolved,
-			 "connected", nh->connected, "via",
-			 nh->resolved && addr_is_set(&nh->hop.gateway) ? text_addr(&nh->hop.gateway) : json_null(), "dev",
-			 dev ? dev : "", "peer_name", p ? p->want.name : "", "session",
-			 p && p->heard ? ipc_state_name(p->state.state) : "", "reason", p && p->heard ? p->state.reason : "");
+	return json_pack("{s:o, s:b, s:b, s:o, s:s, s:s, s:s, s:s}", "addr", text_addr(&nh->addr), "resolved",
+			 nh->resolved, "connected", nh->connected, "via",
+			 nh->resolved && addr_is_set(&nh->hop.gateway) ? text_addr(&nh->hop.gateway)
+								       : json_null(),
+			 "dev", dev ? dev : "", "peer_name", p ? p->want.name : "", "session",
+			 p && p->heard ? ipc_state_name(p->state.state) : "", "reason",
+			 p && p->heard ? p->state.reason : "");
 }
 
 /* What BGP knows about the FIB entry that decided; null if it is not BGP's. */
@@ -269,7 +280,8 @@ static json_t *owner_json(struct agent *a, const struct addr *addr)
 	map_each (a->world.blocks, b, tmp)
 		if (prefix_has(&b->cidr, addr)) {
 			host = block_host(&b->block);
-			return json_pack("{s:o, s:s, s:b}", "block", text_prefix(&b->cidr), "node", host ? host : "", "allocated",
+			return json_pack("{s:o, s:s, s:b}", "block", text_prefix(&b->cidr), "node",
+					 host ? host : "", "allocated",
 					 block_attr_of(&b->block, addr) != NULL);
 		}
 	return json_null();
@@ -296,11 +308,13 @@ static json_t *trace_json(struct trace *t)
 	struct route decided = { 0 }, match;
 	struct route_query q = { .dst = t->dst, .fibmatch = true };
 	bool ok;
-	json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:i}", "node", a->me, "src", text_addr(&t->src), "dst", text_addr(&t->dst),
-			      "in", link_json(a, iif), "ip_forward", read_int("net/ipv4/ip_forward%s", ""));
+	json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:i}", "node", a->me, "src", text_addr(&t->src), "dst",
+			      text_addr(&t->dst), "in", link_json(a, iif), "ip_forward",
+			      read_int("net/ipv4/ip_forward%s", ""));
 
 	json_object_set_new(o, "lookup", lookup_json(t, iif, &decided, &ok));
-	json_object_set_new(o, "out", ok && decided.nhops ? link_json(a, decided.hops[0].ifindex) : json_null());
+	json_object_set_new(o, "out",
+			    ok && decided.nhops ? link_json(a, decided.hops[0].ifindex) : json_null());
 	json_object_set_new(o, "neigh", ok ? neigh_json(t, &decided) : json_null());
 	if (route_get(a->nl, &q, &match, NULL) == 0) {
 		json_object_set_new(o, "match", route_json(a, &match));
@@ -318,10 +332,12 @@ static json_t *trace_json(struct trace *t)
 void status_on_trace(struct agent *a, struct rpc_req *req)
 {
 	const json_t *p = rpc_params(req);
-	const char *src = json_string_value(json_object_get(p, "src")), *dst = json_string_value(json_object_get(p, "dst"));
+	const char *src = json_string_value(json_object_get(p, "src")),
+		   *dst = json_string_value(json_object_get(p, "dst"));
 	struct trace t = { .a = a };
 
-	if (!src || !dst || !addr_parse(src, &t.src) || !addr_parse(dst, &t.dst) || t.src.family != t.dst.family) {
+	if (!src || !dst || !addr_parse(src, &t.src) || !addr_parse(dst, &t.dst) ||
+	    t.src.family != t.dst.family) {
 		rpc_fail(req, EINVAL, NULL, "trace needs \"src\" and \"dst\", two addresses of one family");
 		return;
 	}

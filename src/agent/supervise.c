@@ -24,7 +24,7 @@
 struct child {
 	const char *name;
 	int (*run)(const struct options *);
-	pid_t pid;   /* 0 = not running */
+	pid_t pid;    /* 0 = not running */
 	bool adopted; /* not our child: started by a supervisor that was killed */
 	time_t started;
 	long pause_ms;
@@ -88,9 +88,11 @@ static bool on_death(struct child *c, int status)
 		c->pause_ms = PAUSE_MAX_MS;
 	c->due_ms = now_ms() + c->pause_ms;
 	if (WIFSIGNALED(status))
-		log_warn("the %s was killed by signal %d; starting it again in %ld ms", c->name, WTERMSIG(status), c->pause_ms);
+		log_warn("the %s was killed by signal %d; starting it again in %ld ms", c->name,
+			 WTERMSIG(status), c->pause_ms);
 	else
-		log_warn("the %s ended with code %d; starting it again in %ld ms", c->name, WEXITSTATUS(status), c->pause_ms);
+		log_warn("the %s ended with code %d; starting it again in %ld ms", c->name,
+			 WEXITSTATUS(status), c->pause_ms);
 	return true;
 }
 
@@ -141,7 +143,8 @@ static void start_due(struct child *cs, size_t n, const struct options *o, const
 			start(&cs[i], o, old);
 }
 
-int supervise(const struct options *o, int (*agent)(const struct options *), int (*speaker)(const struct options *))
+int supervise(const struct options *o, int (*agent)(const struct options *),
+	      int (*speaker)(const struct options *))
 {
 	struct child cs[] = { { .name = "speaker", .run = speaker }, { .name = "agent", .run = agent } };
 	const size_t n = sizeof(cs) / sizeof(cs[0]);

@@ -443,7 +443,8 @@ static const struct block *view_block(void *arg, const struct prefix *cidr, int6
 	return &b->block;
 }
 
-static const struct affinity *view_affinity(void *arg, const char *host, const struct prefix *cidr, int64_t *rev)
+static const struct affinity *view_affinity(void *arg, const char *host, const struct prefix *cidr,
+					    int64_t *rev)
 {
 	struct world *w = arg;
 	struct world_affinity *a;
@@ -539,7 +540,8 @@ static void view_each_pool(void *arg, bool (*fn)(void *fnarg, const struct ippoo
 
 static bool view_pool_selects(void *arg, const struct ippool *p, const char *host)
 {
-	/* Node labels and the selector grammar come with the command-line kinds; until then only "everything" selects. */
+	/* Node labels and the selector grammar come with the command-line kinds; until then only "everything"
+	 * selects. */
 	return p->node_selector[0] == '\0' || !strcmp(p->node_selector, "all()");
 }
 

@@ -1,9 +1,9 @@
 /*
  * agent/world: what this node knows, as plain structs, and which parts changed since the last settle.
  *
- * Events (store, kernel, speaker, runtime) only change the world and set dirty bits; agent/settle derives what should be.
- * Objects are kept with the revision they were seen at and never go backwards: an event older than what is known, or than
- * our own acknowledged write, is ignored.
+ * Events (store, kernel, speaker, runtime) only change the world and set dirty bits; agent/settle derives
+ * what should be. Objects are kept with the revision they were seen at and never go backwards: an event older
+ * than what is known, or than our own acknowledged write, is ignored.
  */
 #pragma once
 #include "base/map.h"
@@ -39,7 +39,7 @@ struct world_pool {
 struct world_node {
 	struct world_seen seen;
 	struct node node;
-	char fault[200]; /* why its document cannot be used, "" if it can */
+	char fault[200];   /* why its document cannot be used, "" if it can */
 	UT_hash_handle hh; /* by node.name */
 };
 
@@ -62,8 +62,8 @@ struct world_wep {
 	struct world_seen seen;
 	char *name; /* store name: "<namespace>/<wep name>" */
 	struct wep wep;
-	json_t *doc; /* as stored, so that unknown members survive an update */
-	bool leaving; /* a DEL is taking it down: no route is wanted any more */
+	json_t *doc;	   /* as stored, so that unknown members survive an update */
+	bool leaving;	   /* a DEL is taking it down: no route is wanted any more */
 	UT_hash_handle hh; /* by name */
 };
 
@@ -77,31 +77,35 @@ struct world {
 	struct bgpconfig bgp_default, bgp_node;
 	struct ipamconfig ipam;
 	bool has_clusterinfo, datastore_ready;
-	/* Handles are not followed (there is one per pod of the cluster): agent/alloc reads the one it works on. */
+	/* Handles are not followed (there is one per pod of the cluster): agent/alloc reads the one it works
+	 * on. */
 	struct handle handle;
 	int64_t handle_rev; /* 0 = it does not exist */
 
 	unsigned dirty;
-	bool synced;	  /* the store has told everything at least once */
+	bool synced; /* the store has told everything at least once */
 	bool store_lost;
 	char store_fault[200];
-	int64_t seen_rev; /* highest revision any event carried */
-	uint64_t stamp;	  /* of the full compare under way */
+	int64_t seen_rev;     /* highest revision any event carried */
+	uint64_t stamp;	      /* of the full compare under way */
 	uint32_t quarantined; /* stored objects that could not be decoded, at the last look */
 };
 
 /* The kinds a node agent follows. */
-#define WORLD_KINDS                                                                                          \
-	(1u << KIND_IPPOOL | 1u << KIND_NODE | 1u << KIND_BGPCONFIG | 1u << KIND_WEP | 1u << KIND_BLOCK |      \
+#define WORLD_KINDS                                                                                       \
+	(1u << KIND_IPPOOL | 1u << KIND_NODE | 1u << KIND_BGPCONFIG | 1u << KIND_WEP | 1u << KIND_BLOCK | \
 	 1u << KIND_AFFINITY | 1u << KIND_IPAMCONFIG | 1u << KIND_CLUSTERINFO)
 
 void world_init(struct world *w, const char *me);
 void world_done(struct world *w);
 
-/* One event of the store. An object that cannot be decoded is left as it was known and counted in quarantined; e says why. */
+/* One event of the store. An object that cannot be decoded is left as it was known and counted in
+ * quarantined; e says why. */
 int world_on_event(struct world *w, enum store_event ev, const struct store_obj *obj, struct err *e);
-/* Our own acknowledged write or a fresh read: the same, but not through the watch. value NULL = it does not exist. */
-int world_learn(struct world *w, enum kind k, const char *name, const char *value, int64_t rev, struct err *e);
+/* Our own acknowledged write or a fresh read: the same, but not through the watch. value NULL = it does not
+ * exist. */
+int world_learn(struct world *w, enum kind k, const char *name, const char *value, int64_t rev,
+		struct err *e);
 
 const struct node *world_me(const struct world *w); /* our Node, or NULL */
 struct world_wep *world_find_wep(struct world *w, const char *store_name);

@@ -139,7 +139,8 @@ bool addr_is_link_local(const struct addr *a)
 
 bool addr_is_multicast(const struct addr *a)
 {
-	return (a->family == AF_INET && (a->b[0] & 0xf0) == 0xe0) || (a->family == AF_INET6 && a->b[0] == 0xff);
+	return (a->family == AF_INET && (a->b[0] & 0xf0) == 0xe0) ||
+	       (a->family == AF_INET6 && a->b[0] == 0xff);
 }
 
 bool addr_is_loopback(const struct addr *a)
@@ -278,7 +279,7 @@ bool mac_parse(const char *s, struct mac *ret)
 
 char *mac_format(const struct mac *m, char buf[static MAC_STR_MAX])
 {
-	snprintf(buf, MAC_STR_MAX, "%02x:%02x:%02x:%02x:%02x:%02x", m->b[0], m->b[1], m->b[2], m->b[3], m->b[4],
-		 m->b[5]);
+	snprintf(buf, MAC_STR_MAX, "%02x:%02x:%02x:%02x:%02x:%02x", m->b[0], m->b[1], m->b[2], m->b[3],
+		 m->b[4], m->b[5]);
 	return buf;
 }

@@ -16,7 +16,8 @@ typedef int64_t nsec_t;
 /* "2026-08-22T10:00:00Z" (RFC 3339, whole seconds, UTC), as Kubernetes writes creationTimestamp. */
 #define CLOCK_RFC3339_MAX 32
 char *clock_format_rfc3339(nsec_t wall, char buf[static CLOCK_RFC3339_MAX]);
-/* "2026-08-22 10:00:00.12 +0000 UTC": Go's default print of a UTC time, trailing zeros cut, as Calico stores it. */
+/* "2026-08-22 10:00:00.12 +0000 UTC": Go's default print of a UTC time, trailing zeros cut, as Calico stores
+ * it. */
 #define CLOCK_GO_MAX 48
 char *clock_format_go(nsec_t wall, char buf[static CLOCK_GO_MAX]);
 /* Reads RFC 3339 with or without fraction and zone; returns 0 and sets *ret, or -EINVAL. */

@@ -48,10 +48,11 @@ static inline void list_del(struct list *n)
 
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 /* var is a struct TYPE *; the _safe form allows the current member to be removed. */
-#define list_each(var, head, member)                                                                         \
-	for (var = list_entry((head)->next, __typeof__(*var), member); &var->member != (head);               \
+#define list_each(var, head, member)                                                           \
+	for (var = list_entry((head)->next, __typeof__(*var), member); &var->member != (head); \
 	     var = list_entry(var->member.next, __typeof__(*var), member))
-#define list_each_safe(var, tmp, head, member)                                                               \
-	for (var = list_entry((head)->next, __typeof__(*var), member),                                       \
-	    tmp = list_entry(var->member.next, __typeof__(*var), member);                                    \
-	     &var->member != (head); var = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))
+#define list_each_safe(var, tmp, head, member)                            \
+	for (var = list_entry((head)->next, __typeof__(*var), member),    \
+	    tmp = list_entry(var->member.next, __typeof__(*var), member); \
+	     &var->member != (head);                                      \
+	     var = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))

@@ -11,26 +11,26 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define OWN_DEFINE(name)                                                                                     \
-	static inline void name##_own_cleanup(struct name **p)                                               \
-	{                                                                                                    \
-		name##_free(*p);                                                                             \
+#define OWN_DEFINE(name)                                       \
+	static inline void name##_own_cleanup(struct name **p) \
+	{                                                      \
+		name##_free(*p);                               \
 	}
 #define own(name) __attribute__((cleanup(name##_own_cleanup)))
 #define own_mem	  __attribute__((cleanup(own_mem_cleanup)))
 #define own_fd	  __attribute__((cleanup(own_fd_cleanup)))
 
-#define take(p)                                                                                              \
-	({                                                                                                   \
-		__typeof__(p) take_ = (p);                                                                   \
-		(p) = NULL;                                                                                  \
-		take_;                                                                                       \
+#define take(p)                            \
+	({                                 \
+		__typeof__(p) take_ = (p); \
+		(p) = NULL;                \
+		take_;                     \
 	})
-#define take_fd(fd)                                                                                          \
-	({                                                                                                   \
-		int take_ = (fd);                                                                            \
-		(fd) = -1;                                                                                   \
-		take_;                                                                                       \
+#define take_fd(fd)               \
+	({                        \
+		int take_ = (fd); \
+		(fd) = -1;        \
+		take_;            \
 	})
 
 static inline void own_mem_cleanup(void *p)

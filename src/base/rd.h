@@ -1,9 +1,9 @@
 /*
  * base/rd: reading bytes that somebody else chose.
  *
- * A cursor that cannot overrun: a read past the end yields zero and makes the cursor bad for good, so a decoder
- * reads everything it wants and asks once, with rd_end() (all consumed, nothing bad) or rd_ok(). A nested
- * element gets its own bounds from rd_sub(): its parser cannot see the outer bytes.
+ * A cursor that cannot overrun: a read past the end yields zero and makes the cursor bad for good, so a
+ * decoder reads everything it wants and asks once, with rd_end() (all consumed, nothing bad) or rd_ok(). A
+ * nested element gets its own bounds from rd_sub(): its parser cannot see the outer bytes.
  */
 #pragma once
 #include <stdbool.h>

@@ -1,8 +1,9 @@
 /*
  * base/timer: a heap of timers. Embed a struct timer in what it belongs to; arming cannot fail.
  *
- * The owner calls timers_next() to learn when to wake up and timers_run() with the time it read; the heap never
- * reads a clock. Invariant: an unarmed timer is in no heap, and timer_stop() may be called on it at any time.
+ * The owner calls timers_next() to learn when to wake up and timers_run() with the time it read; the heap
+ * never reads a clock. Invariant: an unarmed timer is in no heap, and timer_stop() may be called on it at any
+ * time.
  */
 #pragma once
 #include "base/clock.h"

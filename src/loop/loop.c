@@ -146,7 +146,7 @@ void loop_free(struct loop *l)
 	while (uv_run(&l->uv, UV_RUN_DEFAULT) != 0)
 		;
 	struct watch_child *c, *tmp;
-	list_each_safe(c, tmp, &l->children, node)
+	list_each_safe (c, tmp, &l->children, node)
 		free(c);
 	CHECK(uv_loop_close(&l->uv) == 0);
 	timers_done(&l->timers);
@@ -299,8 +299,7 @@ static void on_child_signal(void *arg, int signo)
 	struct watch_child *c, *tmp;
 	int status;
 
-	list_each_safe(c, tmp, &l->children, node)
-	{
+	list_each_safe (c, tmp, &l->children, node) {
 		if (waitpid(c->pid, &status, WNOHANG) != c->pid)
 			continue;
 		list_del(&c->node);

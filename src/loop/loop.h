@@ -1,9 +1,10 @@
 /*
  * loop/loop: the edge to libuv. The only place that reads a clock and waits.
  *
- * A turn has a fixed order: wait; read the clock once; ready descriptors; due timers; then the tasks asked for
- * with loop_soon(), until none is left. Many asks of one task are one run, so "settle" runs last and once.
- * Callbacks never block. loop_unwatch() may be called from any callback; nothing late arrives afterwards.
+ * A turn has a fixed order: wait; read the clock once; ready descriptors; due timers; then the tasks asked
+ * for with loop_soon(), until none is left. Many asks of one task are one run, so "settle" runs last and
+ * once. Callbacks never block. loop_unwatch() may be called from any callback; nothing late arrives
+ * afterwards.
  */
 #pragma once
 #include "base/clock.h"
@@ -21,7 +22,8 @@ struct task;
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
-/* A watched descriptor; embed it. events is a set of LOOP_READ/LOOP_WRITE; errors and hang-ups arrive as both. */
+/* A watched descriptor; embed it. events is a set of LOOP_READ/LOOP_WRITE; errors and hang-ups arrive as
+ * both. */
 typedef void io_fn(struct io *io, int events);
 struct io {
 	struct io_handle *handle; /* NULL while not watched */
@@ -43,7 +45,7 @@ struct loop *loop_new(struct err *e);
 void loop_free(struct loop *l); /* everything must be unwatched */
 OWN_DEFINE(loop)
 
-void loop_run(struct loop *l);	/* until loop_stop() */
+void loop_run(struct loop *l); /* until loop_stop() */
 void loop_stop(struct loop *l);
 /* One turn, waiting at most until deadline (loop time); false once nothing is left to wait for. */
 bool loop_turn(struct loop *l, usec_t deadline);

@@ -1,6 +1,7 @@
 /*
- * A fuzz target as a plain test: runs LLVMFuzzerTestOneInput() over every file of the directories given, and over every
- * prefix and single-byte change of the small ones, so that the corpus is worth more than its files.
+ * A fuzz target as a plain test: runs LLVMFuzzerTestOneInput() over every file of the directories given, and
+ * over every prefix and single-byte change of the small ones, so that the corpus is worth more than its
+ * files.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -9,8 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define INPUT_MAX  (4u << 20)
-#define SMALL_MAX  512	/* inputs up to this many bytes are also cut and changed */
+#define INPUT_MAX (4u << 20)
+#define SMALL_MAX 512 /* inputs up to this many bytes are also cut and changed */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
