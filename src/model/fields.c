@@ -13,6 +13,7 @@
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <strings.h>
 
 #define PATH_MAX_BYTES 256
 
@@ -148,6 +149,14 @@ static size_t edits(const char *a, const char *b)
 	return d[la % 3][lb];
 }
 
+/* Does one begin with the other, for long enough to mean something? */
+static bool begins(const char *a, const char *b)
+{
+	size_t n = MIN(strlen(a), strlen(b));
+
+	return n >= 4 && strncasecmp(a, b, n) == 0;
+}
+
 const char *word_nearest(const char *word, const char *const *words, size_t n)
 {
 	const char *best = NULL;
@@ -160,6 +169,9 @@ const char *word_nearest(const char *word, const char *const *words, size_t n)
 			best = words[i];
 		}
 	}
+	for (size_t i = 0; i < n && !best; i++)
+		if (begins(word, words[i]))
+			best = words[i];
 	return best;
 }
 

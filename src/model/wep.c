@@ -380,9 +380,10 @@ static void put_profile(json_t *spec, const struct wep *w)
 json_t *wep_encode(const struct wep *w, const json_t *base, const uint8_t uid[16], nsec_t wall)
 {
 	static const struct mac no_mac;
-	char mac[MAC_STR_MAX];
+	char mac[MAC_STR_MAX], name[KIND_NAME_MAX];
+	const char *called = *w->name || wep_name(w, name, NULL) < 0 ? w->name : name;
 	json_t *doc = base ? json_deep_copy(base)
-			   : kind_envelope(kind_info(KIND_WEP), w->name, w->namespace, uid, wall);
+			   : kind_envelope(kind_info(KIND_WEP), called, w->namespace, uid, wall);
 	json_t *meta = child(doc, "metadata");
 
 	put_labels(doc, w);

@@ -114,16 +114,19 @@ static struct place place_of(struct build *b, size_t pos)
 	return b->place;
 }
 
-/* Where an event's own text begins; a quoted scalar begins at its quote. */
+/* Where an event's own text begins; a quoted scalar begins at its quote, an alias at its star. */
 static struct place event_place(struct build *b, struct fy_event *ev)
 {
 	const struct fy_mark *m = fy_event_start_mark(ev);
 	size_t pos = m ? m->input_pos : b->pos;
 
-	if (ev->type == FYET_SCALAR && ev->scalar.value && pos > 0 && pos <= b->n) {
+	char before = pos > 0 && pos <= b->n ? b->text[pos - 1] : '\0';
+	if (ev->type == FYET_ALIAS && before == '*')
+		pos--;
+	if (ev->type == FYET_SCALAR && ev->scalar.value) {
 		enum fy_scalar_style style = fy_token_scalar_style(ev->scalar.value);
-		if ((style == FYSS_SINGLE_QUOTED && b->text[pos - 1] == '\'') ||
-		    (style == FYSS_DOUBLE_QUOTED && b->text[pos - 1] == '"'))
+		if ((style == FYSS_SINGLE_QUOTED && before == '\'') ||
+		    (style == FYSS_DOUBLE_QUOTED && before == '"'))
 			pos--;
 	}
 	return place_of(b, pos);
@@ -653,22 +656,31 @@ static int check_bytes(struct build *b)
 	return 0;
 }
 
-/* libfyaml's own words are for its authors; these are the mistakes people make. */
+/* libfyaml's own words are for its authors; these are the mistakes people make. The first that fits counts.
+ */
 static const struct {
 	const char *theirs, *ours;
 } words[] = {
+	{ " tab", "a tab cannot indent: use spaces" },
 	{ "tab character", "a tab cannot indent: use spaces" },
-	{ "invalid multiline plain key",
+	{ "escape", "the escape after \"\\\" in this string is not valid" },
+	{ "trailing content", "text follows the closing quote: put all of it in quotes" },
+	{ "-quoted scalar", "a quote is opened but not closed" },
+	{ "plain scalar cannot start", "a value cannot begin with this character: put it in quotes" },
+	{ "plain key",
 	  "a key and \":\" are expected here: check the indentation of this line and the one before" },
-	{ "invalid nested block mapping on the same line",
-	  "a second \":\" is on this line: put the value in quotes" },
-	{ "without closing quote", "a quote is opened but not closed" },
-	{ "could not find expected ':'", "a \":\" is missing after this key" },
-	{ "without a closing bracket", "a \"[\" or \"{\" is opened but not closed" },
+	{ "nested block mapping", "a second \":\" is on this line: put the value in quotes" },
+	{ "expected ':'", "a \":\" is missing after this key" },
+	{ "missing ':'", "a \":\" is missing after this key" },
+	{ "missing comma", "a \",\" is missing between two values" },
+	{ "closing bracket", "a \"[\" or \"{\" is opened but not closed" },
 	{ "mismatched flow", "a bracket is closed by one of the other kind" },
-	{ "wrongly indented", "this line is indented differently from its neighbours" },
-	{ "invalid indentation", "this line is indented differently from its neighbours" },
-	{ "depth limit", "values are nested too deeply" },
+	{ "depth", "values are nested too deeply" },
+	{ "indent", "this line is indented differently from its neighbours" },
+	{ "indendation", "this line is indented differently from its neighbours" },
+	{ "did not find expected",
+	  "this does not belong to the list or map before it: check the indentation" },
+	{ "end of block sequence", "this does not belong to the list before it: check the indentation" },
 };
 
 /* The first thing the parser complained about, as our sentence. */
