@@ -479,6 +479,8 @@ static int ask(struct nl *nl, struct nlmsghdr *m, struct answer *a, struct err *
 
 static void deliver(const struct answer *a, nl_answer_fn *fn, void *arg)
 {
+	if (!a->n) /* and a->p is NULL */
+		return;
 	struct rd r = rd_of(a->p, a->n);
 	struct nlmsghdr h;
 	struct rd body;
