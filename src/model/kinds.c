@@ -481,7 +481,8 @@ static int nesting(const char *s, size_t n)
 		} else if (s[i] == '"') {
 			quoted = true;
 		} else if (s[i] == '{' || s[i] == '[') {
-			most = MAX(most, ++depth);
+			depth++;
+			most = MAX(most, depth);
 		} else if (s[i] == '}' || s[i] == ']') {
 			depth--;
 		}
