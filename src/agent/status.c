@@ -101,6 +101,7 @@ void status_on_status(struct agent *a, struct rpc_req *req)
 	char reason[ERR_MSG_MAX];
 	bool ready = agent_ready(a, reason);
 	size_t up = 0;
+	const struct node *me = world_me(&a->world);
 	json_t *peers = peers_json(a, &up);
 	json_t *sessions =
 		json_pack("{s:i, s:i}", "established", (int)up, "configured", (int)json_array_size(peers));
@@ -108,12 +109,20 @@ void status_on_status(struct agent *a, struct rpc_req *req)
 		json_pack("{s:b, s:b, s:s, s:i}", "synced", a->world.synced, "lost", a->world.store_lost,
 			  "fault", a->world.store_fault, "unusable_objects", (int)a->world.quarantined);
 
-	rpc_reply(req, json_pack("{s:s, s:b, s:s, s:i, s:i, s:b, s:o, s:o, s:o, s:o, s:i, s:i, s:o}", "node",
-				 a->me, "ready", ready, "reason", reason, "pid", (int)getpid(), "speaker_pid",
-				 (int)a->io.speaker_pid(a->io.arg), "speaker_synced", a->fib.synced,
-				 "sessions", sessions, "peers", peers, "blocks", blocks_json(a), "pods",
-				 pods_json(a), "routes", (int)map_count(a->fib.map), "routes_failed",
-				 (int)a->routes.failed, "store", store));
+	json_t *o = json_pack("{s:s, s:b, s:s, s:i, s:i, s:b, s:i, s:i}", "node", a->me, "ready", ready,
+			      "reason", reason, "pid", (int)getpid(), "speaker_pid",
+			      (int)a->io.speaker_pid(a->io.arg), "speaker_synced", a->fib.synced, "routes",
+			      (int)map_count(a->fib.map), "routes_failed", (int)a->routes.failed);
+	if (me && addr_is_set(&me->ipv4))
+		json_object_set_new(o, "ipv4", text_addr(&me->ipv4));
+	if (me && addr_is_set(&me->ipv6))
+		json_object_set_new(o, "ipv6", text_addr(&me->ipv6));
+	json_object_set_new(o, "sessions", sessions);
+	json_object_set_new(o, "peers", peers);
+	json_object_set_new(o, "blocks", blocks_json(a));
+	json_object_set_new(o, "pods", pods_json(a));
+	json_object_set_new(o, "store", store);
+	rpc_reply(req, o);
 }
 
 /* ---- trace ---- */

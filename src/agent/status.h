@@ -8,7 +8,7 @@
 struct agent;
 struct rpc_req;
 
-/* {"node","ready","reason","pid","speaker_pid","sessions":{"established","configured"},"peers":[...],"blocks":[...],"pods":[...],
+/* {"node","ipv4","ipv6","ready","reason","pid","speaker_pid","sessions":{"established","configured"},"peers":[...],"blocks":[...],"pods":[...],
  * "routes":N,"store":{"synced","lost","fault"}} */
 void status_on_status(struct agent *a, struct rpc_req *req);
 
