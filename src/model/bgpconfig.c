@@ -67,6 +67,14 @@ bool asn_ok(const json_t *v)
 	return asn_decode(v, &asn) == 0;
 }
 
+void asn_canonical(json_t *obj)
+{
+	uint32_t asn;
+
+	if (asn_decode(json_object_get(obj, "asNumber"), &asn) == 0)
+		json_object_set_new(obj, "asNumber", json_integer(asn));
+}
+
 /* "120s", "2m", "1h30m", "1.5s": what Go prints for a duration. Whole seconds, rounded up. */
 static bool duration_seconds(const char *s, uint32_t *ret)
 {
@@ -308,8 +316,10 @@ int bgpconfig_check(json_t *doc, const json_t *old, bool strict, char ret_field[
 {
 	int rc = fields_check(kind_info(KIND_BGPCONFIG), doc, old, strict, ret_field, e);
 
-	if (rc == 0)
-		rc = check_name(doc, ret_field, e);
+	if (rc < 0)
+		return rc;
+	asn_canonical(kind_get(doc, "spec"));
+	rc = check_name(doc, ret_field, e);
 	if (rc == 0)
 		rc = check_global(doc, ret_field, e);
 	if (rc == 0)

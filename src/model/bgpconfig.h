@@ -10,8 +10,8 @@ struct bgpconfig {
 	bool has_mesh, mesh; /* nodeToNodeMeshEnabled */
 	bool has_asn;
 	uint32_t asn;
-	uint16_t port;	     /* listenPort, 0 = not given */
-	bool bind_node_ip;   /* bindMode NodeIP */
+	uint16_t port;	       /* listenPort, 0 = not given */
+	bool bind_node_ip;     /* bindMode NodeIP */
 	uint32_t restart_time; /* nodeMeshMaxRestartTime in seconds, 0 = not given */
 };
 

@@ -1,5 +1,6 @@
 /*
- * model/block: an IPAM block: which addresses of one CIDR are given out, and to whom. Calico's stored form (facts 2.1, 2.2).
+ * model/block: an IPAM block: which addresses of one CIDR are given out, and to whom. Calico's stored form
+ * (facts 2.1, 2.2).
  *
  * Invariant: every ordinal is either allocated (attr >= 0) or in the free queue exactly once, never both.
  */
@@ -23,7 +24,7 @@ struct block_attr {
 
 struct block {
 	struct prefix cidr;
-	char affinity[300]; /* "host:<node>", "virtual:<name>" or "" (null) */
+	char affinity[300];		    /* "host:<node>", "virtual:<name>" or "" (null) */
 	char claim_time[CLOCK_RFC3339_MAX]; /* "" if absent */
 	uint32_t size;			    /* addresses */
 	int32_t *alloc;			    /* per ordinal: index into attrs, or -1 */
@@ -51,9 +52,11 @@ int block_parse_name(const char *name, struct prefix *ret);
 const char *block_host(const struct block *b);
 
 /* Changes in memory; the caller bumps and writes. attr is copied; equal attributes are shared. */
-bool block_take_free(struct block *b, const struct block_attr *attr, bool (*usable)(void *arg, const struct addr *a), void *arg,
+bool block_take_free(struct block *b, const struct block_attr *attr,
+		     bool (*usable)(void *arg, const struct addr *a), void *arg,
 		     struct addr *ret); /* the first usable free address; false if none */
-int block_take(struct block *b, const struct addr *a, const struct block_attr *attr, struct err *e); /* -EEXIST if taken */
+int block_take(struct block *b, const struct addr *a, const struct block_attr *attr,
+	       struct err *e); /* -EEXIST if taken */
 /* Frees every address of handle; returns how many. cooldown > 0 keeps them out of the queue until then. */
 uint32_t block_release_handle(struct block *b, const char *handle, nsec_t wall, usec_t cooldown);
 void block_gc(struct block *b, nsec_t wall, usec_t cooldown); /* facts 2.2 "GC on every read" */

@@ -32,4 +32,6 @@ kind_check_fn ippool_check, node_check, bgpconfig_check, wep_check, clusterinfo_
 
 /* An AS number as asn_decode() takes it. */
 bool asn_ok(const json_t *v);
+/* Makes obj's asNumber a plain number, as Calico stores it whatever way it was written. */
+void asn_canonical(json_t *obj);
 #define ASN_WANT "an AS number: 1..4294967295, or dotted in quotes as \"1.10\""

@@ -1,4 +1,5 @@
-/* model/handle: how many addresses of which blocks one owner has. A hint that may over-count, never under-count. */
+/* model/handle: how many addresses of which blocks one owner has. A hint that may over-count, never
+ * under-count. */
 #pragma once
 #include "model/kinds.h"
 

@@ -8,10 +8,10 @@ enum pool_encap { POOL_ENCAP_NEVER, POOL_ENCAP_ALWAYS, POOL_ENCAP_CROSS_SUBNET }
 struct ippool {
 	char name[254];
 	struct prefix cidr;
-	uint8_t block_size; /* prefix length of its blocks */
+	uint8_t block_size;					 /* prefix length of its blocks */
 	bool disabled, nat_outgoing, disable_bgp_export, manual; /* manual: assignmentMode Manual */
 	enum pool_encap vxlan, ipip;
-	uint8_t uses;		 /* POOL_USE_* */
+	uint8_t uses;		  /* POOL_USE_* */
 	char node_selector[1025]; /* "" matches all */
 };
 

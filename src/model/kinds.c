@@ -383,8 +383,9 @@ void kind_stamp(json_t *doc, const json_t *old, const uint8_t uid[16], nsec_t wa
 					       "deletionTimestamp",
 					       "deletionGracePeriodSeconds",
 					       "managedFields" };
-	/* The order of Calico's own documents: what identifies comes before what decorates. */
-	static const char *const tail[] = { "labels", "annotations", "ownerReferences", "finalizers" };
+	/* What identifies comes first, as in Calico's own documents. */
+	static const char *const first[] = { "name", "generateName", "namespace", "uid",
+					     "creationTimestamp" };
 	json_t *meta = json_object_get(doc, "metadata");
 	const json_t *had_uid = kind_get(old, "metadata.uid"),
 		     *had_time = kind_get(old, "metadata.creationTimestamp");
@@ -399,13 +400,13 @@ void kind_stamp(json_t *doc, const json_t *old, const uint8_t uid[16], nsec_t wa
 	json_object_set_new(meta, "creationTimestamp",
 			    had_time ? json_deep_copy(had_time)
 				     : json_string(clock_format_rfc3339(wall, when)));
-	for (size_t i = 0; i < ARRAY_SIZE(tail); i++) {
-		json_t *v = json_incref(json_object_get(meta, tail[i]));
-		if (!v)
-			continue;
-		json_object_del(meta, tail[i]);
-		json_object_set_new(meta, tail[i], v);
-	}
+	json_t *rest = json_copy(meta);
+	json_object_clear(meta);
+	for (size_t i = 0; i < ARRAY_SIZE(first); i++)
+		if (json_object_get(rest, first[i]))
+			json_object_set(meta, first[i], json_object_get(rest, first[i]));
+	json_object_update_missing(meta, rest);
+	json_decref(rest);
 }
 
 /* ---- columns ---- */

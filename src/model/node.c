@@ -128,6 +128,7 @@ int node_check(json_t *doc, const json_t *old, bool strict, char ret_field[stati
 
 	if (rc < 0)
 		return rc;
+	asn_canonical(kind_get(doc, "spec.bgp"));
 	if (kind_get(doc, "spec.bgp") && !*fields_str(doc, "spec.bgp.ipv4Address") &&
 	    !*fields_str(doc, "spec.bgp.ipv6Address"))
 		return field_err(

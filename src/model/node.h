@@ -4,11 +4,11 @@
 
 struct node {
 	char name[254];
-	struct addr ipv4, ipv6;	    /* node addresses; unset if it has none of the family */
-	struct prefix net4, net6;   /* the networks they were given with */
+	struct addr ipv4, ipv6;	  /* node addresses; unset if it has none of the family */
+	struct prefix net4, net6; /* the networks they were given with */
 	bool has_asn;
 	uint32_t asn;
-	uint32_t cluster_id;	    /* routeReflectorClusterID, 0 if none */
+	uint32_t cluster_id; /* routeReflectorClusterID, 0 if none */
 };
 
 int node_decode(const json_t *doc, struct node *ret, struct err *e);

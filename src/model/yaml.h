@@ -11,11 +11,12 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#define YAML_BYTES_MAX	(4u << 20)
-#define YAML_DOCS_MAX	10000
-#define YAML_DEPTH_MAX	32
-#define YAML_VALUES_MAX 250000 /* values of all documents of a file, aliases counted as what they stand for \
-				*/
+#define YAML_BYTES_MAX (4u << 20)
+#define YAML_DOCS_MAX  10000
+#define YAML_DEPTH_MAX 32
+#define YAML_VALUES_MAX                                                                     \
+	250000 /* values of all documents of a file, aliases counted as what they stand for \
+		*/
 
 struct yaml_doc;
 struct yaml {

@@ -24,6 +24,10 @@ static void test_rules(void **state)
 		    " interfaces: [{name: ens192, addresses: [10.0.0.1]}], vxlanTunnelMACAddr: "
 		    "'66:01:02:03:04:05'}"),
 	       NULL);
+	/* However it was written, an AS number is stored as a number. */
+	passes(node("{bgp: {ipv4Address: 10.0.0.1/24, asNumber: '1.10'}}"),
+	       "{\"kind\":\"Node\",\"apiVersion\":\"projectcalico.org/v3\",\"metadata\":{\"name\":\"n1\"},"
+	       "\"spec\":{\"bgp\":{\"asNumber\":65546,\"ipv4Address\":\"10.0.0.1/24\"}},\"status\":{}}");
 	refused(node("{bgp: {}}"), "spec.bgp", "a node without address");
 	refused(node("{bgp: {asNumber: 65000}}"), "spec.bgp", "a node without address");
 	refused(node("{bgp: {ipv4Address: 10.0.0.1}}"), "spec.bgp.ipv4Address",
