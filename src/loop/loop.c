@@ -63,13 +63,16 @@ static void read_clock(struct loop *l)
 	l->wall = (nsec_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-static void run_tasks(struct loop *l)
+static bool run_tasks(struct loop *l)
 {
+	bool any = !list_empty(&l->tasks);
+
 	while (!list_empty(&l->tasks)) {
 		struct task *t = list_entry(l->tasks.next, struct task, node);
 		task_cancel(t);
 		t->run(t);
 	}
+	return any;
 }
 
 static void on_wake(uv_timer_t *t)
@@ -77,13 +80,14 @@ static void on_wake(uv_timer_t *t)
 	/* The timers themselves run in on_check, so that a turn has one place for each thing. */
 }
 
-/* Before waiting: sleep until the first timer, not at all if a task is pending. */
+/* Before waiting: sleep until the first timer, not at all if a task ran: it may be what the caller of the
+ * turn is for. */
 static void on_prepare(uv_prepare_t *p)
 {
 	struct loop *l = p->data;
 
-	run_tasks(l);
-	usec_t next = timers_next(&l->timers);
+	bool ran = run_tasks(l);
+	usec_t next = ran ? 0 : timers_next(&l->timers);
 	l->waited = true;
 	if (next == USEC_NEVER) {
 		uv_timer_stop(&l->wake);
