@@ -180,6 +180,8 @@ void agent_on_kernel(struct agent *a, const struct monitor_event *ev)
 	switch (ev->what) {
 	case MONITOR_LINK:
 		pods_on_link(a, &ev->link, ev->gone);
+		if (ev->gone || !(ev->link.flags & IFF_UP))
+			routes_seen_link_down(&a->routes, ev->link.ifindex);
 		agent_wake(a, DIRTY_LINKS);
 		break;
 	case MONITOR_ADDR:

@@ -152,23 +152,23 @@ static bool accept_request(struct agent *a, struct rpc_req *req, enum job_what w
 	return true;
 }
 
-/* The plugin's two descriptors: the pod's namespace and a netlink socket inside it. */
+/* The plugin's two descriptors: the pod's namespace and a netlink socket inside it. Neither is taken on trust. */
 static int take_descriptors(struct pod_job *j, struct rpc_req *req, struct err *e)
 {
-	int nlfd;
+	own_fd int nlfd = -1;
 
 	j->ns_fd = rpc_take_fd(req, 0);
 	nlfd = rpc_take_fd(req, 1);
-	if (j->ns_fd < 0 || nlfd < 0) {
-		if (nlfd >= 0)
-			close(nlfd);
+	if (j->ns_fd < 0 || nlfd < 0)
 		return err_set(e, EINVAL, "the plugin did not pass the pod's network namespace");
-	}
-	if (!netns_is(j->ns_fd) || netns_is_own(j->ns_fd) != 0) {
-		close(nlfd);
+	if (!netns_is(j->ns_fd) || netns_is_own(j->ns_fd) != 0)
 		return err_set(e, EINVAL, "%s is not a network namespace of a pod", j->req.netns);
-	}
-	return nl_adopt(nlfd, &j->nl, e);
+	if (nl_adopt(nlfd, &j->nl, e) < 0)
+		return -e->code;
+	take_fd(nlfd);
+	if (nl_is_in(j->nl, j->ns_fd) != 1)
+		return err_set(e, EINVAL, "the plugin's netlink socket is not in the namespace %s", j->req.netns);
+	return 0;
 }
 
 /* ---- ADD ---- */

@@ -189,6 +189,18 @@ void routes_seen_gone(struct routes *r, const struct route *had)
 	note(r, en);
 }
 
+void routes_seen_link_down(struct routes *r, uint32_t ifindex)
+{
+	struct route_entry *en, *tmp;
+
+	map_each (r->map, en, tmp) {
+		if (!en->delta.present || !en->nhops || en->hop.ifindex != ifindex)
+			continue;
+		en->delta.present = false;
+		note(r, en);
+	}
+}
+
 void routes_dump_begin(struct routes *r)
 {
 	struct route_entry *en, *tmp;

@@ -59,6 +59,8 @@ void routes_unwant(struct routes *r, enum route_class c, uint32_t table, const s
 /* What the kernel has: from a dump or an event. Foreign routes are not shown to this module. */
 void routes_seen(struct routes *r, enum route_class c, const struct route *have);
 void routes_seen_gone(struct routes *r, const struct route *had);
+/* An interface went down or away: the kernel drops the routes over it and says nothing about them. */
+void routes_seen_link_down(struct routes *r, uint32_t ifindex);
 /* Around a complete dump: what was not seen in between is not present. */
 void routes_dump_begin(struct routes *r);
 void routes_dump_end(struct routes *r);

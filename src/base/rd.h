@@ -18,7 +18,7 @@ struct rd {
 
 static inline struct rd rd_of(const void *p, size_t n)
 {
-	return (struct rd){ p, (const uint8_t *)p + n, false };
+	return n ? (struct rd){ p, (const uint8_t *)p + n, false } : (struct rd){ p, p, false };
 }
 
 static inline size_t rd_left(const struct rd *r)

@@ -18,6 +18,7 @@ struct io_handle {
 	uv_poll_t poll;
 	struct loop *loop;
 	struct io *io; /* NULL once unwatched */
+	int events;    /* UV_READABLE | UV_WRITABLE */
 };
 
 struct watch_signal {
@@ -212,6 +213,9 @@ static void on_poll(uv_poll_t *p, int status, int events)
 		return;
 	read_clock(h->loop);
 	h->io->ready(h->io, status < 0 ? LOOP_READ | LOOP_WRITE : ev);
+	/* libuv stops watching a descriptor that reported an error; its owner decides that here, by unwatching. */
+	if (status < 0 && h->io)
+		uv_poll_start(p, h->events, on_poll);
 }
 
 static void free_handle(uv_handle_t *h)
@@ -236,6 +240,7 @@ int loop_watch(struct loop *l, struct io *io, int fd, int events, struct err *e)
 		h->loop = l;
 		io->handle = h;
 	}
+	io->handle->events = ev;
 	r = uv_poll_start(&io->handle->poll, ev, on_poll);
 	if (r < 0)
 		return err_set(e, -r, "watch descriptor %d: %s", fd, uv_strerror(r));
