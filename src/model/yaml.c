@@ -156,6 +156,65 @@ static uint32_t add_spot(struct build *b, struct place at, bool container)
 
 /* ---- scalars ---- */
 
+/* One line break in a quoted scalar is a blank, further ones are kept; blanks around them do not count. p is
+ * at the first. */
+static const char *fold(struct str *out, size_t begun, const char *p, const char *end)
+{
+	size_t breaks = 0;
+
+	while (out->n > begun && (out->s[out->n - 1] == ' ' || out->s[out->n - 1] == '\t'))
+		out->s[--out->n] = '\0';
+	for (; p < end && strchr(" \t\r\n", *p); p++)
+		breaks += *p == '\n' || (*p == '\r' && (p + 1 == end || p[1] != '\n'));
+	if (breaks == 1)
+		str_add(out, " ");
+	while (breaks-- > 1)
+		str_add(out, "\n");
+	return p;
+}
+
+/*
+ * The text of a single-quoted scalar, read from the input after its first quote: libfyaml 0.7.12 loses
+ * characters (and memory) where two doubled quotes meet, as they do in selectors that compare with ''.
+ */
+static void unquote(struct str *out, const char *p, const char *end)
+{
+	size_t solid = 0; /* a doubled quote before it is not a blank to cut */
+
+	while (p < end) {
+		if (*p == '\'') {
+			if (p + 1 == end || p[1] != '\'')
+				return;
+			str_add(out, "'");
+			p += 2;
+			solid = out->n;
+		} else if (*p == '\n' || *p == '\r') {
+			p = fold(out, solid, p, end);
+			solid = out->n;
+		} else {
+			str_addn(out, p++, 1);
+		}
+	}
+}
+
+/* A scalar's text, added to out. False if the parser cannot give it. */
+static bool scalar_text(const struct build *b, struct fy_token *t, struct str *out)
+{
+	const struct fy_mark *m = fy_token_start_mark(t);
+	size_t n = 0;
+
+	str_add(out, "");
+	if (fy_token_scalar_style(t) == FYSS_SINGLE_QUOTED && m && m->input_pos > 0 && m->input_pos <= b->n &&
+	    b->text[m->input_pos - 1] == '\'') {
+		unquote(out, b->text + m->input_pos, b->text + b->n);
+		return true;
+	}
+	const char *text = fy_token_get_text(t, &n);
+	if (text)
+		str_addn(out, text, n);
+	return text;
+}
+
 static bool in(const char *s, const char *const *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -313,17 +372,18 @@ static int scalar_value(struct build *b, struct fy_event *ev, json_t **ret)
 {
 	struct fy_token *t = ev->scalar.value;
 	struct place at = event_place(b, ev);
-	size_t n = 0;
-	const char *text = t ? fy_token_get_text(t, &n) : "", *tag;
 	bool quoted = t && fy_token_scalar_style(t) != FYSS_PLAIN;
-	own_mem char *s = NULL;
+	own_str struct str text = { 0 };
+	const char *tag;
 
 	int rc = tag_word(b, ev, &tag);
 	if (rc < 0)
 		return rc;
-	if (!text || memchr(text, '\0', n))
+	str_add(&text, "");
+	if ((t && !scalar_text(b, t, &text)) || memchr(text.s, '\0', text.n))
 		return fail(b, at, "a string must not contain NUL");
-	s = xstrndup(text, n);
+	const char *s = text.s;
+	size_t n = text.n;
 	b->total.bytes += n;
 	if (b->total.bytes > TEXT_BYTES_MAX)
 		return fail(b, at, "the strings of this file are longer than %u bytes in all",
@@ -438,22 +498,20 @@ static int on_key(struct build *b, struct fy_event *ev)
 {
 	struct frame *f = &b->stack[b->depth - 1];
 	struct place at = event_place(b, ev);
-	const char *text = NULL;
-	size_t n = 0;
+	own_str struct str text = { 0 };
 
 	if (ev->type == FYET_ALIAS)
 		return fail(b, at, "a key must not be an alias");
 	if (ev->type != FYET_SCALAR)
 		return fail(b, at, "a key must be a word, not a list or a map");
-	if (ev->scalar.value)
-		text = fy_token_get_text(ev->scalar.value, &n);
-	if (!text || !n)
+	if (!ev->scalar.value || !scalar_text(b, ev->scalar.value, &text) || !text.n)
 		return fail(b, at, "a key is missing before the \":\"");
-	if (memchr(text, '\0', n))
+	const char *key = text.s;
+	size_t n = text.n;
+	if (memchr(key, '\0', n))
 		return fail(b, at, "a key must not contain NUL");
-	if (n == 2 && memcmp(text, "<<", 2) == 0)
+	if (strcmp(key, "<<") == 0)
 		return fail(b, at, "merge keys (\"<<\") are not supported: write the fields out");
-	own_mem char *key = xstrndup(text, n);
 	json_t *utf8 = json_stringn(key, n);
 	if (!utf8)
 		return fail(b, at, "a key must be valid UTF-8");
@@ -464,7 +522,7 @@ static int on_key(struct build *b, struct fy_event *ev)
 			    first.line, first.column);
 	}
 	b->total.bytes += n;
-	f->key = take(key);
+	f->key = str_take(&text);
 	f->at_key = at;
 	return 0;
 }

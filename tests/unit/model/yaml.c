@@ -67,6 +67,17 @@ static void test_core_schema(void **state)
 	same_json("{1: a, true: b, null: c}", "{\"1\":\"a\",\"true\":\"b\",\"null\":\"c\"}");
 }
 
+static void test_single_quotes(void **state)
+{
+	same_json("['''', '''''', 'x''''y', '''x''', 'a != ''''', '']",
+		  "[\"'\",\"''\",\"x''y\",\"'x'\",\"a != ''\",\"\"]");
+	same_json("{'a''''b': 'c' }", "{\"a''b\":\"c\"}");
+	same_json("a: 'one\n  two  \n\n\n  \t three '' \n four '\n", "{\"a\":\"one two\\n\\nthree ' four \"}");
+	same_json("a: ' \n b'\nc: '\n\n'\n", "{\"a\":\" b\",\"c\":\"\\n\"}");
+	same_json("a: 'x\r\n  y'\r\n", "{\"a\":\"x y\"}");
+	same_json("a: '\\n \xc3\xa4 # \"'", "{\"a\":\"\\\\n \xc3\xa4 # \\\"\"}");
+}
+
 static void test_scalars_refused(void **state)
 {
 	broken("a: 9223372036854775808", "f.yaml:1:4: 9223372036854775808 is too large a number");
@@ -546,6 +557,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_core_schema),
+		cmocka_unit_test(test_single_quotes),
 		cmocka_unit_test(test_scalars_refused),
 		cmocka_unit_test(test_json_is_yaml),
 		cmocka_unit_test(test_documents),
