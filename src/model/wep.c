@@ -135,6 +135,16 @@ static bool single_ok(const json_t *v)
 	return single(json_string_value(v), &a);
 }
 
+/* Parts of the endpoint's name, which is an object's name and a key; the orchestrator is a label's value too.
+ */
+static bool name_part_ok(const json_t *v)
+{
+	return json_is_string(v) && kind_name_ok(json_string_value(v));
+}
+
+#define IF_WANT	  "an interface name: 1..15 letters, digits and \"_.-\""
+#define PART_WANT "a name: lower-case letters, digits, \"-\" and \".\""
+
 static bool port_protocol_ok(const json_t *v)
 {
 	static const char *const words[] = { "TCP", "UDP", "SCTP", "ICMP", "ICMPv6", "UDPLite" };
@@ -157,16 +167,18 @@ static bool port_protocol_ok(const json_t *v)
 const struct kind_field wep_fields[] = {
 	{ "spec", "object", "Who the pod is and how it is attached.", .required = true, .form = FORM_OBJECT },
 	{ "spec.orchestrator", "string", "Who made the pod: k8s, cni, ...", .required = true,
-	  .form = FORM_STRING, INTO(struct wep, orchestrator) },
+	  .form = FORM_STRING, .max = 63, .ok = name_part_ok, .want = PART_WANT,
+	  INTO(struct wep, orchestrator) },
 	{ "spec.workload", "string", "The workload, for other orchestrators.", .form = FORM_STRING },
 	{ "spec.node", "string", "The node it runs on.", .required = true, .form = FORM_STRING,
-	  INTO(struct wep, node) },
+	  .ok = name_part_ok, .want = PART_WANT, INTO(struct wep, node) },
 	{ "spec.containerID", "string", "The container that owns the interface.", .form = FORM_STRING,
 	  .ok = container_ok, .want = "a container id: letters, digits and \"-\" inside",
 	  INTO(struct wep, container_id) },
-	{ "spec.pod", "string", "The pod.", .form = FORM_STRING, INTO(struct wep, pod) },
+	{ "spec.pod", "string", "The pod.", .form = FORM_STRING, .ok = name_part_ok, .want = PART_WANT,
+	  INTO(struct wep, pod) },
 	{ "spec.endpoint", "string", "The interface's name inside the pod.", .required = true,
-	  .form = FORM_STRING, .max = IFNAMSIZ - 1, INTO(struct wep, endpoint) },
+	  .form = FORM_STRING, .ok = interface_ok, .want = IF_WANT, INTO(struct wep, endpoint) },
 	{ "spec.serviceAccountName", "string", "The pod's service account.", .form = FORM_STRING },
 	{ "spec.ipNetworks[]", "list of address", "The pod's addresses, each alone (/32 or /128).",
 	  .form = FORM_STRING, .ok = single_ok, .want = "a single address such as 10.0.0.1/32" },
@@ -178,8 +190,7 @@ const struct kind_field wep_fields[] = {
 	{ "spec.ipv6Gateway", "address", "The pod's IPv6 gateway.", .form = FORM_IP, .family = AF_INET6 },
 	{ "spec.profiles[]", "list of string", "Profiles whose rules apply.", .form = FORM_STRING },
 	{ "spec.interfaceName", "string", "The interface on the host.", .form = FORM_STRING,
-	  .ok = interface_ok, .want = "an interface name: 1..15 letters, digits and \"_.-\"",
-	  INTO(struct wep, interface) },
+	  .ok = interface_ok, .want = IF_WANT, INTO(struct wep, interface) },
 	{ "spec.mac", "MAC address", "The MAC address of the pod's end.", .form = FORM_MAC,
 	  INTO(struct wep, mac) },
 	{ "spec.ports[]", "list of object", "Named ports.", .form = FORM_OBJECT },

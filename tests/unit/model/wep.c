@@ -126,6 +126,14 @@ static void test_rules(void **state)
 	refused(wep(", ipv6Gateway: 10.0.0.1"), "spec.ipv6Gateway", "is not an IPv6 address");
 	refused(wep(", interfaceName: abcdefghijklmnop"), "spec.interfaceName", "is not an interface name");
 	refused(wep(", interfaceName: a/b"), "spec.interfaceName", "is not an interface name");
+	refused(make("WorkloadEndpoint", "x", "{orchestrator: a b, node: n, pod: p, endpoint: eth0}"),
+		"spec.orchestrator", "\"a b\" is not a name");
+	refused(make("WorkloadEndpoint", "x", "{orchestrator: k8s, node: N, pod: p, endpoint: eth0}"),
+		"spec.node", "is not a name");
+	refused(make("WorkloadEndpoint", "x", "{orchestrator: k8s, node: n, pod: p/q, endpoint: eth0}"),
+		"spec.pod", "is not a name");
+	refused(make("WorkloadEndpoint", "x", "{orchestrator: k8s, node: n, pod: p, endpoint: eth/0}"),
+		"spec.endpoint", "is not an interface name");
 	refused(wep(", containerID: -x"), "spec.containerID", "is not a container id");
 	refused(wep(", containerID: a.b"), "spec.containerID", "is not a container id");
 	refused(wep(", mac: xx"), "spec.mac", "is not a MAC address");

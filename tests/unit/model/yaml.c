@@ -72,8 +72,9 @@ static void test_single_quotes(void **state)
 	same_json("['''', '''''', 'x''''y', '''x''', 'a != ''''', '']",
 		  "[\"'\",\"''\",\"x''y\",\"'x'\",\"a != ''\",\"\"]");
 	same_json("{'a''''b': 'c' }", "{\"a''b\":\"c\"}");
-	same_json("a: 'one\n  two  \n\n\n  \t three '' \n four '\n", "{\"a\":\"one two\\n\\nthree ' four \"}");
-	same_json("a: ' \n b'\nc: '\n\n'\n", "{\"a\":\" b\",\"c\":\"\\n\"}");
+	same_json("a: 'one\n  two  \n\n\n  \t three '' \n four '\n",
+		  "{\"a\":\"one two\\n\\nthree ' four \"}");
+	same_json("a: ' \n b'\nc: '\n\n '\n", "{\"a\":\" b\",\"c\":\"\\n\"}");
 	same_json("a: 'x\r\n  y'\r\n", "{\"a\":\"x y\"}");
 	same_json("a: '\\n \xc3\xa4 # \"'", "{\"a\":\"\\\\n \xc3\xa4 # \\\"\"}");
 }
