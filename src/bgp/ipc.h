@@ -1,15 +1,16 @@
 /*
  * bgp/ipc: what agent and speaker say to each other over a SOCK_SEQPACKET Unix socket.
  *
- * One datagram is one message: version (1), type (1), then the fields in order, big-endian. Encoding and decoding
- * are pure; the receiver treats every message as hostile (the speaker is the process that listens to the network).
+ * One datagram is one message: version (1), type (1), then the fields in order, big-endian. Encoding and
+ * decoding are pure; the receiver treats every message as hostile (the speaker is the process that listens to
+ * the network).
  *
- * Both directions are stamp-and-sweep. After a connection is made the agent sends HELLO, then everything it wants
- * (CONFIG, PEERs, ORIGINs, in that order), then STATED: what the speaker had and was not stated again goes away.
- * The speaker sends HELLO, then all its best routes and peer states, then SYNCED; the agent sweeps only after SYNCED.
- * SYNCED of a freshly started speaker is held back until its peers that are up have sent End-of-RIB, or some
- * seconds have passed (SPEAKER_SYNC_*): an empty RIB is not the truth yet. Afterwards both send only changes.
- * When the agent goes away the sessions stay up.
+ * Both directions are stamp-and-sweep. After a connection is made the agent sends HELLO, then everything it
+ * wants (CONFIG, PEERs, ORIGINs, in that order), then STATED: what the speaker had and was not stated again
+ * goes away. The speaker sends HELLO, then all its best routes and peer states, then SYNCED; the agent sweeps
+ * only after SYNCED. SYNCED of a freshly started speaker is held back until its peers that are up have sent
+ * End-of-RIB, or some seconds have passed (SPEAKER_SYNC_*): an empty RIB is not the truth yet. Afterwards
+ * both send only changes. When the agent goes away the sessions stay up.
  */
 #pragma once
 #include "base/addr.h"
@@ -20,36 +21,36 @@
 
 #include <stdbool.h>
 
-#define IPC_VERSION   1
-#define IPC_MSG_MAX   16384 /* bytes of one message */
-#define IPC_NAME_MAX  254   /* bytes of a peer's or origin's name, with its NUL */
-#define IPC_TEXT_MAX  256   /* bytes of a reason, with its NUL */
-#define IPC_PATHS_MAX 16    /* equal-cost next hops told in one ROUTE */
-#define IPC_LISTEN_MAX 16   /* listening addresses */
+#define IPC_VERSION    1
+#define IPC_MSG_MAX    16384 /* bytes of one message */
+#define IPC_NAME_MAX   254   /* bytes of a peer's or origin's name, with its NUL */
+#define IPC_TEXT_MAX   256   /* bytes of a reason, with its NUL */
+#define IPC_PATHS_MAX  16    /* equal-cost next hops told in one ROUTE */
+#define IPC_LISTEN_MAX 16    /* listening addresses */
 
 enum ipc_type {
-	IPC_HELLO = 1,	/* both ways, first: versions must match, or the connection ends */
-	IPC_CONFIG,	/* down */
-	IPC_PEER,	/* down: this peer shall exist, like this */
-	IPC_PEER_GONE,	/* down */
-	IPC_ORIGIN,	/* down: announce this prefix */
+	IPC_HELLO = 1,	 /* both ways, first: versions must match, or the connection ends */
+	IPC_CONFIG,	 /* down */
+	IPC_PEER,	 /* down: this peer shall exist, like this */
+	IPC_PEER_GONE,	 /* down */
+	IPC_ORIGIN,	 /* down: announce this prefix */
 	IPC_ORIGIN_GONE, /* down */
-	IPC_LISTEN,	/* down: take this listening socket (one descriptor by SCM_RIGHTS) */
-	IPC_UNLISTEN,	/* down: close it */
-	IPC_STATED,	/* down: that was all; sweep what was not stated again */
-	IPC_DUMP,	/* down: tell me all paths of this prefix, or of every prefix */
-	IPC_ROUTE,	/* up: the best path(s) of a prefix */
-	IPC_ROUTE_GONE,	/* up: no path any more */
-	IPC_SYNCED,	/* up: that was all */
-	IPC_PEER_STATE,	/* up */
-	IPC_PATH,	/* up: one row of a DUMP */
-	IPC_DUMP_END,	/* up */
+	IPC_LISTEN,	 /* down: take this listening socket (one descriptor by SCM_RIGHTS) */
+	IPC_UNLISTEN,	 /* down: close it */
+	IPC_STATED,	 /* down: that was all; sweep what was not stated again */
+	IPC_DUMP,	 /* down: tell me all paths of this prefix, or of every prefix */
+	IPC_ROUTE,	 /* up: the best path(s) of a prefix */
+	IPC_ROUTE_GONE,	 /* up: no path any more */
+	IPC_SYNCED,	 /* up: that was all */
+	IPC_PEER_STATE,	 /* up */
+	IPC_PATH,	 /* up: one row of a DUMP */
+	IPC_DUMP_END,	 /* up */
 	IPC_TYPES,
 };
 
 struct ipc_hello {
 	uint32_t pid;
-	uint64_t epoch; /* speaker: when it started (wall seconds), so that the agent notices a new one */
+	uint64_t epoch;	 /* speaker: when it started (wall seconds), so that the agent notices a new one */
 	uint8_t nlisten; /* speaker: what it listens on already */
 	struct ipc_listen {
 		struct addr addr; /* unspecified = every address of the family */
@@ -59,9 +60,9 @@ struct ipc_hello {
 
 struct ipc_config {
 	uint32_t asn;
-	uint32_t router_id;  /* as a 32-bit number; never 0 */
-	uint32_t cluster_id; /* 0 = not a route reflector */
-	uint16_t hold_time;  /* seconds offered, 0 or >= 3 */
+	uint32_t router_id;    /* as a 32-bit number; never 0 */
+	uint32_t cluster_id;   /* 0 = not a route reflector */
+	uint16_t hold_time;    /* seconds offered, 0 or >= 3 */
 	uint16_t restart_time; /* seconds of graceful restart offered; 0 = none */
 };
 
@@ -69,14 +70,14 @@ enum { IPC_FAMILY_V4 = 1, IPC_FAMILY_V6 = 2 };
 
 /* A peer is known by its remote address. */
 struct ipc_peer {
-	struct addr remote, local; /* local unset = the kernel chooses */
-	uint16_t port;		   /* remote port to dial */
+	struct addr remote, local;	/* local unset = the kernel chooses */
+	uint16_t port;			/* remote port to dial */
 	uint32_t remote_asn, local_asn; /* local_asn 0 = ipc_config.asn */
-	bool passive;		   /* never dial */
-	uint8_t families;	   /* IPC_FAMILY_* to negotiate */
-	bool client;		   /* it is a client of ours (route reflection) */
-	uint16_t hold_time;	   /* 0 = ipc_config.hold_time */
-	char name[IPC_NAME_MAX];   /* for people: "node3" */
+	bool passive;			/* never dial */
+	uint8_t families;		/* IPC_FAMILY_* to negotiate */
+	bool client;			/* it is a client of ours (route reflection) */
+	uint16_t hold_time;		/* 0 = ipc_config.hold_time */
+	char name[IPC_NAME_MAX];	/* for people: "node3" */
 };
 
 struct ipc_origin {
@@ -100,8 +101,8 @@ struct ipc_path {
 
 struct ipc_route {
 	struct prefix prefix;
-	bool own;	   /* best is our own origin: nothing to install but the blackhole */
-	uint8_t nhops;	   /* equal-cost next hops; 0 only if own */
+	bool own;      /* best is our own origin: nothing to install but the blackhole */
+	uint8_t nhops; /* equal-cost next hops; 0 only if own */
 	struct addr nexthop[IPC_PATHS_MAX];
 	struct addr peer[IPC_PATHS_MAX]; /* from whom each came */
 };
@@ -110,14 +111,14 @@ enum ipc_state { IPC_IDLE, IPC_CONNECT, IPC_ACTIVE, IPC_OPENSENT, IPC_OPENCONFIR
 
 struct ipc_peer_state {
 	struct addr remote;
-	uint8_t state;	      /* enum ipc_state */
-	usec_t since;	      /* microseconds it has been in it (a span, so that clocks need not agree) */
-	uint32_t router_id;   /* of the peer; 0 while unknown */
-	uint16_t hold_time;   /* negotiated, seconds */
-	uint8_t families;     /* negotiated */
+	uint8_t state;	    /* enum ipc_state */
+	usec_t since;	    /* microseconds it has been in it (a span, so that clocks need not agree) */
+	uint32_t router_id; /* of the peer; 0 while unknown */
+	uint16_t hold_time; /* negotiated, seconds */
+	uint8_t families;   /* negotiated */
 	uint32_t received, accepted, advertised; /* prefixes */
 	uint64_t msgs_in, msgs_out, updates_in, updates_out;
-	uint32_t flaps;	      /* times it left Established */
+	uint32_t flaps;		   /* times it left Established */
 	char reason[IPC_TEXT_MAX]; /* why it is not up, or why it last went down; "" if it never was */
 };
 
@@ -133,11 +134,11 @@ struct ipc_msg {
 	union {
 		struct ipc_hello hello;
 		struct ipc_config config;
-		struct ipc_peer peer;	     /* PEER; of PEER_GONE only remote */
-		struct ipc_origin origin;    /* ORIGIN; of ORIGIN_GONE only prefix */
-		struct ipc_listen listen;    /* LISTEN, UNLISTEN */
+		struct ipc_peer peer;	  /* PEER; of PEER_GONE only remote */
+		struct ipc_origin origin; /* ORIGIN; of ORIGIN_GONE only prefix */
+		struct ipc_listen listen; /* LISTEN, UNLISTEN */
 		struct ipc_dump dump;
-		struct ipc_route route;	     /* ROUTE; of ROUTE_GONE only prefix */
+		struct ipc_route route; /* ROUTE; of ROUTE_GONE only prefix */
 		struct ipc_peer_state state;
 		struct ipc_path path;
 	};
@@ -145,6 +146,7 @@ struct ipc_msg {
 
 /* The writer must have IPC_MSG_MAX bytes: then encoding cannot fail. */
 void ipc_encode(const struct ipc_msg *m, struct wr *w);
-/* 0, or -EPROTO with a sentence; *ret untouched then. Strings are NUL-terminated and free of control characters. */
+/* 0, or -EPROTO with a sentence; *ret untouched then. Strings are NUL-terminated and free of control
+ * characters. */
 int ipc_decode(const void *bytes, size_t n, struct ipc_msg *ret, struct err *e);
 const char *ipc_state_name(uint8_t state); /* "Established", ... as RFC 4271 writes them */
