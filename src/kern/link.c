@@ -42,6 +42,8 @@ static void put_end(struct nlmsghdr *m, const struct link_veth *v, const struct 
 		msg_put_u32(m, IFLA_NUM_TX_QUEUES, v->queues);
 		msg_put_u32(m, IFLA_NUM_RX_QUEUES, v->queues);
 	}
+	if (v->no_txqueue)
+		msg_put_u32(m, IFLA_TXQLEN, 0);
 	if (end->ns_fd >= 0)
 		msg_put_u32(m, IFLA_NET_NS_FD, (uint32_t)end->ns_fd);
 }

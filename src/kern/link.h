@@ -31,6 +31,7 @@ struct link_veth {
 	int ns_fd, peer_ns_fd; /* where each end is born */
 	uint32_t mtu;
 	uint32_t queues;	  /* tx and rx queues of both ends; 0 = kernel default */
+	bool no_txqueue;	  /* transmit queue length 0 on both ends (there is nothing to wait for) */
 	struct mac mac, peer_mac; /* all zero = random */
 	bool up;		  /* bring the first end (not the peer) up at once */
 };
