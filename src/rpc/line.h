@@ -13,7 +13,8 @@
 
 #define LINE_VALUES_MAX 65536 /* values in one line, about 10 MiB of memory at worst */
 
-/* JSON text of n bytes, within limits. NULL and e (EBADMSG) if it is not; the caller owns the result. */
+/* JSON text of n bytes, within limits (brackets and commas are counted, which never makes too few values).
+ * NULL and e (EBADMSG) if it is not; the caller owns the result. */
 json_t *line_json(const char *s, size_t n, unsigned depth_max, size_t values_max, struct err *e);
 /* A JSON string of arbitrary bytes: what is not UTF-8 becomes '?'. Never NULL. */
 json_t *line_text(const char *s);
