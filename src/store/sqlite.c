@@ -386,24 +386,42 @@ static void wait_for_lock(struct sq *b, struct list *batch)
 	timer_start(loop_timers(b->l), &b->retry, loop_now(b->l) + wait);
 }
 
+static bool adds(const struct list *batch)
+{
+	const struct req *r;
+
+	list_each (r, batch, node)
+		if (r->op == REQ_CREATE || r->op == REQ_UPDATE)
+			return true;
+	return false;
+}
+
 /*
  * The transaction failed. A full disk fails what adds to it, so that deletions may still succeed; else all
  * writes have failed and the reads are tried again by themselves.
  */
 static void fail_batch(struct sq *b, struct list *batch, bool write)
 {
-	bool full = b->trouble.code == ENOSPC, puts = false;
+	bool full = b->trouble.code == ENOSPC, puts = adds(batch);
 	struct req *r, *tmp;
 
 	/* Written, perhaps, but perhaps not for good: that is the one thing that may not be called failed. */
 	if (write && b->in_commit && b->trouble.code == EIO)
 		b->trouble.code = ETIMEDOUT;
-	list_each (r, batch, node)
-		puts = puts || r->op == REQ_CREATE || r->op == REQ_UPDATE;
 	list_each_safe (r, tmp, batch, node)
 		if (!write || (full && puts ? is_write(r) && r->op != REQ_DELETE : is_write(r)))
 			fail(b, r, &b->trouble);
 	move_all(batch, &b->queue);
+}
+
+static int attempt(struct sq *b, struct list *batch, bool write)
+{
+	b->in_commit = false;
+	if (sqlite_ensure(b, &b->trouble) < 0)
+		return b->trouble.code == EBUSY ? SQLITE_BUSY : SQLITE_IOERR;
+	if (adds(batch) && sqlite_check_room(b, &b->trouble) < 0)
+		return SQLITE_FULL;
+	return transact(b, batch, write);
 }
 
 static void carry_out(struct sq *b)
@@ -412,12 +430,7 @@ static void carry_out(struct sq *b)
 
 	while (!list_empty(&b->queue) && !timer_armed(&b->retry)) {
 		bool write = take_batch(b, &batch);
-		int rc = SQLITE_OK;
-		b->in_commit = false;
-		if (sqlite_ensure(b, &b->trouble) < 0)
-			rc = b->trouble.code == EBUSY ? SQLITE_BUSY : SQLITE_IOERR;
-		else
-			rc = transact(b, &batch, write);
+		int rc = attempt(b, &batch, write);
 		if ((rc & 0xff) == SQLITE_BUSY) {
 			wait_for_lock(b, &batch);
 			continue;

@@ -72,6 +72,9 @@ void sqlite_disconnect(struct sq *b);
  * anew, provided it holds the same store. -EBUSY: not to be known just now. */
 int sqlite_ensure(struct sq *b, struct err *e);
 
+/* -ENOSPC if the disk has too little left for anything but deletions. */
+int sqlite_check_room(struct sq *b, struct err *e);
+
 /* A statement, ready to be bound. */
 sqlite3_stmt *sqlite_use(struct sq *b, int query);
 /* Steps a statement that yields no row of interest. SQLITE_OK or an error. */

@@ -11,10 +11,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define APPLICATION 0x4b6f7261 /* "Kora" */
 #define SCHEMA	    1
 #define KEEP_GONE   "10000" /* deletions */
+#define RESERVE \
+	((uint64_t)2 << 20) /* bytes of the disk; the log grows to half of that before it is folded in */
 
 static const char schema[] = /**/
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -224,7 +227,8 @@ static int configure(sqlite3 *db)
 {
 	static const char settings[] =
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
-		"PRAGMA cell_size_check = ON; PRAGMA cache_size = -1024; PRAGMA mmap_size = 0;";
+		"PRAGMA cell_size_check = ON; PRAGMA cache_size = -1024; PRAGMA wal_autocheckpoint = 256; "
+		"PRAGMA mmap_size = 0;";
 
 	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	return sqlite3_exec(db, settings, NULL, NULL, NULL);
@@ -386,4 +390,24 @@ int sqlite_connect(struct sq *b, bool create, struct err *e)
 	int r = find_or_make(b, create, e);
 
 	return r < 0 ? r : connect_file(b, true, e);
+}
+
+/*
+ * Deleting needs room, too: in the log, and in the file once the log is folded into it. What adds to the
+ * store therefore stops while there is still some. Pages of the file that deletions have set free count as
+ * room.
+ */
+int sqlite_check_room(struct sq *b, struct err *e)
+{
+	struct statvfs st;
+	int64_t pages = 0, size = 0;
+	char text[40];
+
+	if (statvfs(b->path, &st) < 0 || (uint64_t)st.f_bavail * st.f_frsize >= RESERVE)
+		return 0;
+	if (ask(b->db, "PRAGMA freelist_count", &pages, text) == SQLITE_OK &&
+	    ask(b->db, "PRAGMA page_size", &size, text) == SQLITE_OK &&
+	    (uint64_t)st.f_bavail * st.f_frsize + (uint64_t)(pages * size) >= RESERVE)
+		return 0;
+	return refused(b, ENOSPC, e);
 }
