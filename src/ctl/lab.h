@@ -33,6 +33,7 @@ struct lab_iface {
 	struct mac mac;
 	struct addr addr4, addr6, gw4, gw6; /* unset = none */
 	uint8_t len4, len6;
+	uint32_t metric; /* 0: the kernel makes the connected route; else we do, as NetworkManager does */
 };
 
 struct lab_node {

@@ -372,6 +372,16 @@ static int take_gateway6(struct ctx *c, const char *path, const json_t *v, void 
 	return take_ip(c, path, v, AF_INET6, to);
 }
 
+static int take_metric(struct ctx *c, const char *path, const json_t *v, void *to)
+{
+	json_int_t n = json_integer_value(v);
+
+	if (!json_is_integer(v) || n < 1 || n > INT32_MAX)
+		return bad(c, path, "must be a whole number from 1 to %d", INT32_MAX);
+	*(uint32_t *)to = (uint32_t)n;
+	return 0;
+}
+
 static int take_segment(struct ctx *c, const char *path, const json_t *v, void *to)
 {
 	const char *s = "", *names[LAB_SEGMENTS_MAX + 1] = { 0 };
@@ -453,18 +463,20 @@ static int check_iface(struct ctx *c, const char *path, struct lab_iface *i)
 	return claim(c, at, "the MAC address", "mac %zu %s", i->segment, mac_format(&i->mac, mac));
 }
 
-#define IFACE_FIELDS(type, member)                                                                         \
-	{ "segment", true, offsetof(type, member) + offsetof(struct lab_iface, segment), take_segment },   \
-		{ "interface", false, offsetof(type, member) + offsetof(struct lab_iface, name),           \
-		  take_ifname },                                                                           \
-		{ "mac", false, offsetof(type, member), take_mac },                                        \
-		{ "address", false, offsetof(type, member), take_address4 },                               \
-		{ "address6", false, offsetof(type, member), take_address6 },                              \
-		{ "gateway", false, offsetof(type, member) + offsetof(struct lab_iface, gw4),              \
-		  take_gateway4 },                                                                         \
-	{                                                                                                  \
-		"gateway6", false, offsetof(type, member) + offsetof(struct lab_iface, gw6), take_gateway6 \
+/* Rows for the interface that type has as member. */
+#define IFACE_ROW(type, member, name, required, field, fill)                                     \
+	{                                                                                        \
+		name, required, offsetof(type, member) + offsetof(struct lab_iface, field), fill \
 	}
+#define IFACE_FIELDS(type, member)                                              \
+	IFACE_ROW(type, member, "segment", true, segment, take_segment),        \
+		IFACE_ROW(type, member, "interface", false, name, take_ifname), \
+		{ "mac", false, offsetof(type, member), take_mac },             \
+		{ "address", false, offsetof(type, member), take_address4 },    \
+		{ "address6", false, offsetof(type, member), take_address6 },   \
+		IFACE_ROW(type, member, "gateway", false, gw4, take_gateway4),  \
+		IFACE_ROW(type, member, "gateway6", false, gw6, take_gateway6), \
+		IFACE_ROW(type, member, "metric", false, metric, take_metric)
 
 /* ---- records ---- */
 
@@ -863,6 +875,8 @@ static json_t *encode_iface(const struct lab *l, const struct lab_iface *i, json
 	put_addr(o, "address6", &i->addr6, i->len6);
 	put_addr(o, "gateway", &i->gw4, -1);
 	put_addr(o, "gateway6", &i->gw6, -1);
+	if (i->metric)
+		json_object_set_new(o, "metric", json_integer(i->metric));
 	return o;
 }
 

@@ -1,8 +1,8 @@
 /*
- * Wires. A node's interface looks as on a machine that NetworkManager set up: the address carries
- * noprefixroute, and the connected route is ours, with metric 100. Duplicate address detection is off for
- * these interfaces: nobody else can have the addresses, and a second of silence per link is what it would
- * cost.
+ * Wires. With a metric, an interface looks as NetworkManager sets it up: the address carries noprefixroute,
+ * and the connected route is ours, with that metric. Without one the kernel makes that route. Duplicate
+ * address detection is off for these interfaces: nobody else can have the addresses, and a second of silence
+ * per link is what it would cost.
  */
 #include "ctl/lab_net.h"
 
@@ -17,7 +17,6 @@
 #include <stdio.h>
 
 #define BRIDGE "br0"
-#define METRIC 100
 
 int lab_net_open(const char *netns, struct nl **ret, struct err *e)
 {
@@ -123,28 +122,28 @@ static void port_name(const char *host, char ret[static IFNAMSIZ])
 		*ret = '\0';
 }
 
-/* An address of another family's making needs its kernel's name for "everywhere". */
-static struct if_addr make_address(uint32_t ifindex, const struct addr *a, uint8_t len, const char *label)
+static struct if_addr make_address4(uint32_t ifindex, const struct lab_iface *i)
 {
-	struct if_addr r = { .ifindex = ifindex, .addr = *a, .len = len, .scope = RT_SCOPE_UNIVERSE };
+	struct if_addr r = { .ifindex = ifindex,
+			     .addr = i->addr4,
+			     .len = i->len4,
+			     .scope = RT_SCOPE_UNIVERSE,
+			     .flags = IFA_F_PERMANENT };
 
-	if (a->family == AF_INET6) {
-		r.flags = IFA_F_NODAD;
-		return r;
-	}
-	r.flags = IFA_F_NOPREFIXROUTE | IFA_F_PERMANENT;
-	if (len < 31)
-		r.broadcast = addr_v4(addr_to_v4(a) | ~(uint32_t)0 >> len);
-	snprintf(r.label, sizeof(r.label), "%s", label);
+	if (i->metric)
+		r.flags |= IFA_F_NOPREFIXROUTE;
+	if (i->len4 < 31)
+		r.broadcast = addr_v4(addr_to_v4(&i->addr4) | ~(uint32_t)0 >> i->len4);
+	snprintf(r.label, sizeof(r.label), "%s", i->name);
 	return r;
 }
 
 static int add_address4(struct nl *nl, uint32_t ifindex, const struct lab_iface *i, struct err *e)
 {
-	struct if_addr a = make_address(ifindex, &i->addr4, i->len4, i->name);
+	struct if_addr a = make_address4(ifindex, i);
 	struct route connected = { .dst = prefix_of(&i->addr4, i->len4),
 				   .table = RT_TABLE_MAIN,
-				   .metric = METRIC,
+				   .metric = i->metric,
 				   .type = RTN_UNICAST,
 				   .protocol = RTPROT_KERNEL,
 				   .scope = RT_SCOPE_LINK,
@@ -153,14 +152,26 @@ static int add_address4(struct nl *nl, uint32_t ifindex, const struct lab_iface 
 				   .hops = { { .ifindex = ifindex } } };
 	int r = ifaddr_replace(nl, &a, e);
 
-	return r < 0 ? r : route_replace(nl, &connected, e);
+	return r < 0 || !i->metric ? r : route_replace(nl, &connected, e);
 }
 
-static int add_default(struct nl *nl, uint32_t ifindex, const struct addr *gateway, struct err *e)
+static int add_address6(struct nl *nl, uint32_t ifindex, const struct lab_iface *i, struct err *e)
+{
+	struct if_addr a = { .ifindex = ifindex,
+			     .addr = i->addr6,
+			     .len = i->len6,
+			     .scope = RT_SCOPE_UNIVERSE,
+			     .flags = IFA_F_NODAD };
+
+	return ifaddr_replace(nl, &a, e);
+}
+
+static int add_default(struct nl *nl, uint32_t ifindex, const struct addr *gateway, uint32_t metric,
+		       struct err *e)
 {
 	struct route def = { .dst = { .addr = { .family = gateway->family } },
 			     .table = RT_TABLE_MAIN,
-			     .metric = METRIC,
+			     .metric = metric,
 			     .type = RTN_UNICAST,
 			     .protocol = RTPROT_STATIC,
 			     .scope = RT_SCOPE_UNIVERSE,
@@ -176,14 +187,12 @@ static int configure(struct nl *nl, uint32_t ifindex, const struct lab_iface *i,
 
 	if (!r && addr_is_set(&i->addr4))
 		r = add_address4(nl, ifindex, i, e);
-	if (!r && addr_is_set(&i->addr6)) {
-		struct if_addr a = make_address(ifindex, &i->addr6, i->len6, "");
-		r = ifaddr_replace(nl, &a, e);
-	}
+	if (!r && addr_is_set(&i->addr6))
+		r = add_address6(nl, ifindex, i, e);
 	if (!r && addr_is_set(&i->gw4))
-		r = add_default(nl, ifindex, &i->gw4, e);
+		r = add_default(nl, ifindex, &i->gw4, i->metric, e);
 	if (!r && addr_is_set(&i->gw6))
-		r = add_default(nl, ifindex, &i->gw6, e);
+		r = add_default(nl, ifindex, &i->gw6, i->metric, e);
 	return r;
 }
 
