@@ -141,12 +141,13 @@ static unsigned path_hops(struct rd r, unsigned width)
 	return hops;
 }
 
-/* Writes a path with 4-byte numbers; sequences that follow each other become one, as far as 255 allows. */
+/* Writes a path with 4-byte numbers. Segments stay as they came; only where two paths are put together do the
+ * sequences that meet become one. */
 struct path_out {
 	struct wr *w;
-	size_t count_at; /* where the open segment's count is */
-	uint8_t type;	 /* of the open segment, 0 = none */
+	size_t count_at; /* where the last segment's count is */
 	unsigned n;
+	bool joins; /* the next segment may become part of the last one */
 };
 
 static void path_open(struct path_out *p, uint8_t type)
@@ -154,30 +155,27 @@ static void path_open(struct path_out *p, uint8_t type)
 	wr_u8(p->w, type);
 	p->count_at = p->w->len;
 	wr_u8(p->w, 0);
-	p->type = type;
 	p->n = 0;
 }
 
-static void path_add(struct path_out *p, uint8_t type, uint32_t asn)
+static void path_add(struct path_out *p, uint32_t asn)
 {
-	if (p->type != type || p->n == UINT8_MAX)
-		path_open(p, type);
 	wr_be32(p->w, asn);
 	p->n++;
 	if (wr_ok(p->w))
 		p->w->buf[p->count_at] = (uint8_t)p->n;
 }
 
+/* The first n numbers of a segment. */
 static void path_add_segment(struct path_out *p, const struct segment *s, unsigned width, unsigned n)
 {
 	struct rd asns = s->asns;
 
-	if (s->type != ATTR_SEQUENCE_SEG)
-		p->type = 0; /* sets are not merged */
+	if (!p->joins || s->type != ATTR_SEQUENCE_SEG || p->n + n > UINT8_MAX)
+		path_open(p, s->type);
+	p->joins = false;
 	while (n-- > 0)
-		path_add(p, s->type, asn_get(&asns, width));
-	if (s->type != ATTR_SEQUENCE_SEG)
-		p->type = 0;
+		path_add(p, asn_get(&asns, width));
 }
 
 static void path_add_all(struct path_out *p, struct rd r, unsigned width, bool confed)
@@ -198,6 +196,7 @@ static void path_add_leading(struct path_out *p, struct rd r, unsigned width, un
 		unsigned k = segment_hops(&s), n = s.type == ATTR_SEQUENCE_SEG ? MIN(hops, k) : s.n;
 
 		path_add_segment(p, &s, width, n);
+		p->joins = s.type == ATTR_SEQUENCE_SEG && hops <= k;
 		hops -= MIN(hops, k);
 	}
 }
@@ -425,8 +424,10 @@ static void path_edit(const struct attr_item *old, const struct attr_change *ch,
 		old_copy(old, w);
 		return;
 	}
+	path_open(&p, ATTR_SEQUENCE_SEG);
 	for (unsigned i = 0; i < ch->prepend; i++)
-		path_add(&p, ATTR_SEQUENCE_SEG, ch->prepend_asn);
+		path_add(&p, ch->prepend_asn);
+	p.joins = true;
 	path_add_all(&p, old_value(old), 4, false);
 }
 
@@ -1132,14 +1133,14 @@ void attr_unref(struct attr_table *t, struct attr_set *a)
 
 /* --- from a message to a set --- */
 
-/* RFC 6793 4.2.3: an AGGREGATOR with a real number means that a speaker between us did not know 4-byte
- * numbers' companions and they are out of date. */
+/* RFC 6793 4.2.3: an AGGREGATOR with a real number beside an AS4_AGGREGATOR was put in by a speaker that does
+ * not know 4-byte numbers, after both companions were written: they are out of date. */
 static bool as4_usable(const struct attr_list *l)
 {
 	const struct attr_item *agg = attr_list_find(l, ATTR_AGGREGATOR);
 	struct rd r = old_value(agg);
 
-	return !agg || rd_be16(&r) == MSG_AS_TRANS;
+	return !agg || !attr_list_find(l, ATTR_AS4_AGGREGATOR) || rd_be16(&r) == MSG_AS_TRANS;
 }
 
 /* AS_PATH of a 2-byte peer with 4-byte numbers, completed from AS4_PATH if that is not longer. */
