@@ -24,12 +24,14 @@
 int lab_agent_programs(char ret[static LAB_PROGRAMS_MAX], struct err *e)
 {
 	static const char *const needed[] = { "koratd", "korat-cni" };
-	ssize_t n = readlink("/proc/self/exe", ret, LAB_PROGRAMS_MAX - 1);
+	char self[LAB_PROGRAMS_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	if (n <= 0)
 		return err_set(e, errno, "find the directory of korat: %m");
-	ret[n] = '\0';
-	*strrchr(ret, '/') = '\0';
+	self[n] = '\0';
+	*strrchr(self, '/') = '\0';
+	memcpy(ret, self, sizeof(self));
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		own_mem char *path = xasprintf("%s/%s", ret, needed[i]);
 		if (access(path, X_OK) < 0)
