@@ -1,0 +1,34 @@
+/*
+ * bgp/session: TCP under the speaker, on the loop: dialling, reading, writing, closing. It knows bytes, not
+ * BGP.
+ *
+ * Invariant: a connection is in the table from dial or adoption until it is closed by the core or reported as
+ * closed to it, never both.
+ */
+#pragma once
+#include "bgp/speaker.h"
+#include "loop/loop.h"
+
+#define SESSION_READ_MAX   65536     /* bytes of one read; one buffer serves all connections */
+#define SESSION_LINGER_MAX 256	     /* closed connections still delivering their last bytes */
+#define SESSION_LINGER	   (1 * SEC) /* ... each for so long at most */
+#define SESSION_TOS	   0xc0	     /* CS6, network control (RFC 4271 via RFC 791) */
+
+struct sessions;
+
+/* turn is asked for after everything that may have changed the speaker; speaker must be set before the loop
+ * runs. */
+struct sessions *sessions_new(struct loop *l, struct task *turn);
+void sessions_set_speaker(struct sessions *ss, struct speaker *s);
+/* Closes all. */
+void sessions_free(struct sessions *ss);
+
+/* The functions of struct speaker_io; arg is the struct sessions. */
+int sessions_dial(void *arg, uint64_t conn, const struct ipc_peer *peer);
+ssize_t sessions_send(void *arg, uint64_t conn, const void *bytes, size_t n);
+void sessions_close(void *arg, uint64_t conn);
+
+/* An accepted socket that the speaker has given the number conn; takes fd. */
+void sessions_adopt(struct sessions *ss, uint64_t conn, int fd);
+/* What every BGP socket gets: no delay, CS6. Errors do not matter. */
+void sessions_tune(int fd, uint8_t family);

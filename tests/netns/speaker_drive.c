@@ -1,0 +1,413 @@
+/*
+ * The speaker without an agent: starts speaker_main() in a child, says to it what standard input says, line
+ *by line, and prints what it answers. For interoperability tests and benchmarks.
+ *
+ *	speaker_drive SOCKET [debug]
+ *
+ *	config ASN ROUTER-ID [hold SECONDS] [restart SECONDS] [cluster ID]
+ *	peer ADDRESS ASN [local ADDRESS] [port N] [passive] [client] [v4|v6|both] [name NAME]
+ *	peer-gone ADDRESS
+ *	origin PREFIX [via ADDRESS]
+ *	origin-gone PREFIX
+ *	listen PORT
+ *	stated
+ *	dump [PREFIX]
+ *	reconnect	as an agent that was restarted
+ *	quit [kill]
+ *
+ * Each printed line begins with the time in microseconds of CLOCK_REALTIME.
+ */
+#include "base/check.h"
+#include "bgp/ipc.h"
+#include "bgp/main.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct drive {
+	const char *path;
+	pid_t child;
+	int fd;
+	bool done;
+};
+
+static void stamp(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	printf("%lld ", (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+}
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static void send_msg(struct drive *d, const struct ipc_msg *m, int fd)
+{
+	uint8_t bytes[IPC_MSG_MAX];
+	struct wr w = wr_to(bytes, sizeof(bytes));
+	ipc_encode(m, &w);
+	struct iovec iov = { bytes, w.len };
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		mh.msg_control = control.room;
+		mh.msg_controllen = sizeof(control.room);
+		struct cmsghdr *h = CMSG_FIRSTHDR(&mh);
+		h->cmsg_level = SOL_SOCKET;
+		h->cmsg_type = SCM_RIGHTS;
+		h->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(h), &fd, sizeof(fd));
+	}
+	if (sendmsg(d->fd, &mh, MSG_NOSIGNAL) < 0)
+		die("send to the speaker");
+}
+
+static void connect_speaker(struct drive *d)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct ipc_msg hello = { .type = IPC_HELLO };
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", d->path);
+	for (int i = 0; i < 500; i++) {
+		d->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		if (connect(d->fd, (struct sockaddr *)&sun, sizeof(sun)) == 0) {
+			hello.hello.pid = (uint32_t)getpid();
+			send_msg(d, &hello, -1);
+			return;
+		}
+		close(d->fd);
+		usleep(10000);
+	}
+	die("connect to the speaker");
+}
+
+static uint32_t id_of(const char *s)
+{
+	struct addr a;
+
+	if (addr_parse(s, &a) && a.family == AF_INET)
+		return addr_to_v4(&a);
+	return (uint32_t)strtoul(s, NULL, 0);
+}
+
+/* The words after the fixed ones: "hold 9" is a pair, "passive" is a word. */
+static const char *word(char **save)
+{
+	return strtok_r(NULL, " \t\n", save);
+}
+
+static struct addr need_addr(const char *s)
+{
+	struct addr a = { 0 };
+
+	if (!s || !addr_parse(s, &a)) {
+		fprintf(stderr, "not an address: %s\n", s ? s : "nothing");
+		exit(2);
+	}
+	return a;
+}
+
+static struct prefix need_prefix(const char *s)
+{
+	struct prefix p = { 0 };
+
+	if (!s || !prefix_parse(s, &p)) {
+		fprintf(stderr, "not a prefix: %s\n", s ? s : "nothing");
+		exit(2);
+	}
+	return p;
+}
+
+static unsigned long number(const char *s)
+{
+	return s ? strtoul(s, NULL, 0) : 0;
+}
+
+static void say_config(struct drive *d, char **save)
+{
+	struct ipc_msg m = { .type = IPC_CONFIG, .config = { .hold_time = 240 } };
+	const char *w;
+
+	m.config.asn = (uint32_t)number(word(save));
+	m.config.router_id = id_of(word(save));
+	while ((w = word(save))) {
+		if (!strcmp(w, "hold"))
+			m.config.hold_time = (uint16_t)number(word(save));
+		else if (!strcmp(w, "restart"))
+			m.config.restart_time = (uint16_t)number(word(save));
+		else if (!strcmp(w, "cluster"))
+			m.config.cluster_id = id_of(word(save));
+	}
+	send_msg(d, &m, -1);
+}
+
+static void say_peer(struct drive *d, char **save)
+{
+	struct ipc_msg m = { .type = IPC_PEER, .peer = { .port = 179 } };
+	const char *w;
+
+	m.peer.remote = need_addr(word(save));
+	m.peer.families = m.peer.remote.family == AF_INET ? IPC_FAMILY_V4 : IPC_FAMILY_V6;
+	m.peer.remote_asn = (uint32_t)number(word(save));
+	while ((w = word(save))) {
+		if (!strcmp(w, "local"))
+			m.peer.local = need_addr(word(save));
+		else if (!strcmp(w, "port"))
+			m.peer.port = (uint16_t)number(word(save));
+		else if (!strcmp(w, "passive"))
+			m.peer.passive = true;
+		else if (!strcmp(w, "client"))
+			m.peer.client = true;
+		else if (!strcmp(w, "v4"))
+			m.peer.families = IPC_FAMILY_V4;
+		else if (!strcmp(w, "v6"))
+			m.peer.families = IPC_FAMILY_V6;
+		else if (!strcmp(w, "both"))
+			m.peer.families = IPC_FAMILY_V4 | IPC_FAMILY_V6;
+		else if (!strcmp(w, "name"))
+			snprintf(m.peer.name, sizeof(m.peer.name), "%s", word(save));
+	}
+	send_msg(d, &m, -1);
+}
+
+static void say_origin(struct drive *d, char **save)
+{
+	struct ipc_msg m = { .type = IPC_ORIGIN };
+	const char *w;
+
+	m.origin.prefix = need_prefix(word(save));
+	if ((w = word(save)) && !strcmp(w, "via"))
+		m.origin.nexthop = need_addr(word(save));
+	send_msg(d, &m, -1);
+}
+
+static void listen_on(struct drive *d, uint8_t family, uint16_t port)
+{
+	struct ipc_msg m = { .type = IPC_LISTEN, .listen = { .addr = { .family = family }, .port = port } };
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(&m.listen.addr, port, &ss);
+	int one = 1, fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, 4096) < 0)
+		die("listen");
+	send_msg(d, &m, fd);
+	close(fd);
+}
+
+static void say_dump(struct drive *d, char **save)
+{
+	struct ipc_msg m = { .type = IPC_DUMP, .dump = { .id = 1 } };
+	const char *w = word(save);
+
+	m.dump.all = !w;
+	if (w)
+		m.dump.prefix = need_prefix(w);
+	send_msg(d, &m, -1);
+}
+
+static void quit(struct drive *d, const char *how)
+{
+	int status = 0;
+
+	kill(d->child, how && !strcmp(how, "kill") ? SIGKILL : SIGTERM);
+	waitpid(d->child, &status, 0);
+	stamp();
+	printf("ended %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+	d->done = true;
+}
+
+static void say(struct drive *d, char *line)
+{
+	char *save = NULL;
+	const char *w = strtok_r(line, " \t\n", &save);
+	struct ipc_msg m = { 0 };
+
+	if (!w || *w == '#') {
+		return;
+	} else if (!strcmp(w, "config")) {
+		say_config(d, &save);
+	} else if (!strcmp(w, "peer")) {
+		say_peer(d, &save);
+	} else if (!strcmp(w, "peer-gone")) {
+		m.type = IPC_PEER_GONE;
+		m.peer.remote = need_addr(word(&save));
+		send_msg(d, &m, -1);
+	} else if (!strcmp(w, "origin")) {
+		say_origin(d, &save);
+	} else if (!strcmp(w, "origin-gone")) {
+		m.type = IPC_ORIGIN_GONE;
+		m.origin.prefix = need_prefix(word(&save));
+		send_msg(d, &m, -1);
+	} else if (!strcmp(w, "listen")) {
+		uint16_t port = (uint16_t)number(word(&save));
+		listen_on(d, AF_INET, port);
+		listen_on(d, AF_INET6, port);
+	} else if (!strcmp(w, "stated")) {
+		m.type = IPC_STATED;
+		send_msg(d, &m, -1);
+	} else if (!strcmp(w, "dump")) {
+		say_dump(d, &save);
+	} else if (!strcmp(w, "reconnect")) {
+		close(d->fd);
+		connect_speaker(d);
+	} else if (!strcmp(w, "quit")) {
+		quit(d, word(&save));
+	} else {
+		fprintf(stderr, "unknown word: %s\n", w);
+		exit(2);
+	}
+}
+
+static void print_route(const struct ipc_route *r)
+{
+	char p[PREFIX_STR_MAX], a[ADDR_STR_MAX], b[ADDR_STR_MAX];
+
+	printf("route %s", prefix_format(&r->prefix, p));
+	if (r->own)
+		printf(" own");
+	for (size_t i = 0; i < r->nhops; i++)
+		printf(" via %s from %s", addr_format(&r->nexthop[i], a), addr_format(&r->peer[i], b));
+	putchar('\n');
+}
+
+static void print_peer(const struct ipc_peer_state *s)
+{
+	char a[ADDR_STR_MAX];
+
+	printf("peer %s %s hold %u families %u received %u accepted %u advertised %u updates %llu %llu flaps "
+	       "%u reason %s\n",
+	       addr_format(&s->remote, a), ipc_state_name(s->state), s->hold_time, s->families, s->received,
+	       s->accepted, s->advertised, (unsigned long long)s->updates_in,
+	       (unsigned long long)s->updates_out, s->flaps, s->reason);
+}
+
+static void print_path(const struct ipc_path *s)
+{
+	char p[PREFIX_STR_MAX], a[ADDR_STR_MAX], b[ADDR_STR_MAX];
+
+	printf("path %s via %s from %s pref %u aslen %u first %u med %u%s%s: %s\n",
+	       prefix_format(&s->prefix, p), addr_format(&s->nexthop, a), addr_format(&s->peer, b),
+	       s->local_pref, s->as_path_len, s->first_asn, s->med, s->best ? " best" : "",
+	       s->stale ? " stale" : "", s->why);
+}
+
+static void print_msg(const struct ipc_msg *m)
+{
+	char p[PREFIX_STR_MAX];
+
+	stamp();
+	switch (m->type) {
+	case IPC_HELLO:
+		printf("hello listen %u\n", m->hello.nlisten);
+		break;
+	case IPC_ROUTE:
+		print_route(&m->route);
+		break;
+	case IPC_ROUTE_GONE:
+		printf("gone %s\n", prefix_format(&m->route.prefix, p));
+		break;
+	case IPC_SYNCED:
+		puts("synced");
+		break;
+	case IPC_PEER_STATE:
+		print_peer(&m->state);
+		break;
+	case IPC_PATH:
+		print_path(&m->path);
+		break;
+	case IPC_DUMP_END:
+		puts("dump-end");
+		break;
+	default:
+		printf("type %d\n", (int)m->type);
+	}
+}
+
+static void hear(struct drive *d)
+{
+	uint8_t bytes[IPC_MSG_MAX];
+	struct ipc_msg m;
+	struct err e = { 0 };
+	ssize_t n = recv(d->fd, bytes, sizeof(bytes), 0);
+
+	if (n <= 0) {
+		stamp();
+		puts("speaker gone");
+		exit(1);
+	}
+	if (ipc_decode(bytes, (size_t)n, &m, &e) < 0) {
+		fprintf(stderr, "%s\n", e.msg);
+		exit(1);
+	}
+	print_msg(&m);
+}
+
+static pid_t start_speaker(const char *path, bool debug)
+{
+	struct speaker_opts o = { .uid = 65534,
+				  .gid = 65534,
+				  .log_level = debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN };
+	pid_t pid;
+
+	snprintf(o.path, sizeof(o.path), "%s", path);
+	if (geteuid() != 0) {
+		o.uid = geteuid();
+		o.gid = getegid();
+	}
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		_exit(speaker_main(&o));
+	return pid;
+}
+
+int main(int argc, char **argv)
+{
+	struct drive d = { .fd = -1 };
+	char line[512];
+
+	if (argc < 2) {
+		fputs("usage: speaker_drive SOCKET [debug]\n", stderr);
+		return 2;
+	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	setvbuf(stdin, NULL, _IONBF, 0);
+	d.path = argv[1];
+	d.child = start_speaker(d.path, argc > 2);
+	connect_speaker(&d);
+	stamp();
+	printf("speaker pid %d\n", (int)d.child);
+	while (!d.done) {
+		struct pollfd p[] = { { .fd = d.fd, .events = POLLIN }, { .fd = 0, .events = POLLIN } };
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			die("poll");
+		if (p[0].revents)
+			hear(&d);
+		if (!p[1].revents || p[0].revents)
+			continue;
+		if (!fgets(line, sizeof(line), stdin))
+			snprintf(line, sizeof(line), "quit");
+		say(&d, line);
+	}
+	return 0;
+}
