@@ -1156,7 +1156,11 @@ static void put_path_as2(struct attr_table *t, const struct attr_list *l, const 
 	if (as4 && hops4 <= hops) {
 		path_add_leading(&p, path, 2, hops - hops4);
 		path_add_all(&p, path4, 4, false);
-	} else {
+	}
+	if (!value.len || path_check(rd_of(t->value, value.len), 4, true)) {
+		/* Nothing to complete from, or it came out longer than any path may be. */
+		value.len = 0;
+		p = (struct path_out){ .w = &value };
 		path_add_all(&p, path, 2, true);
 	}
 	CHECK(wr_ok(&value));

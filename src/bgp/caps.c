@@ -66,12 +66,12 @@ static void get_text(struct rd r, char *dst, size_t cap)
 {
 	size_t n = 0;
 
+	memset(dst, 0, cap);
 	while (rd_left(&r) && n + 1 < cap) {
 		uint8_t c = rd_u8(&r);
 
 		dst[n++] = c >= 0x20 && c < 0x7f ? (char)c : '?';
 	}
-	dst[n] = '\0';
 }
 
 /*
@@ -338,11 +338,12 @@ static unsigned enhanced_count(const struct caps *c)
 	return c->enhanced_refresh;
 }
 
-/* 71 long-lived graceful restart, RFC 9494 */
+/* 71 long-lived graceful restart, RFC 9494; of several the last one counts */
 static bool llgr_get(struct rd *r, struct caps *c)
 {
 	c->llgr = true;
 	c->llgr_families = c->llgr_forwarding = 0;
+	memset(c->llgr_time, 0, sizeof(c->llgr_time));
 	while (rd_left(r)) {
 		uint8_t family = get_family(r), flags = rd_u8(r), high = rd_u8(r);
 		uint32_t seconds = (uint32_t)high << 16 | rd_be16(r);
