@@ -8,6 +8,9 @@
 #include "ctl/lab_cni.h"
 #include "ctl/lab_net.h"
 #include "ctl/lab_time.h"
+#include "kern/link.h"
+
+#include <stdio.h>
 
 #define POLL (20 * MSEC)
 
@@ -95,11 +98,27 @@ int lab_routes_wait(const struct lab *l, usec_t deadline, size_t *ret_missing, s
 	return r < 0 ? r : *ret_missing ? -ETIMEDOUT : 0;
 }
 
-int lab_routes_get(const char *node, const struct addr *addr, struct route *ret, struct err *e)
+struct namer {
+	struct nl *nl;
+	struct link link;
+};
+
+static const char *name_of(void *arg, uint32_t ifindex)
+{
+	struct namer *n = arg;
+
+	return link_get_index(n->nl, ifindex, &n->link, NULL) < 0 ? NULL : n->link.name;
+}
+
+char *lab_routes_show(const char *node, const struct addr *addr, char buf[static ROUTE_STR_MAX])
 {
 	char netns[LAB_NETNS_MAX];
 	own(nl) struct nl *nl = NULL;
-	int r = lab_net_open(lab_netns(node, netns), &nl, e);
+	struct route route;
 
-	return r < 0 ? r : get_match(nl, addr, ret, e);
+	snprintf(buf, ROUTE_STR_MAX, "none");
+	if (lab_net_open(lab_netns(node, netns), &nl, NULL) < 0 || get_match(nl, addr, &route, NULL) < 0)
+		return buf;
+	struct namer n = { .nl = nl };
+	return route_format(&route, name_of, &n, buf);
 }

@@ -13,6 +13,6 @@
  * how many nodes lack one.
  */
 int lab_routes_wait(const struct lab *l, usec_t deadline, size_t *ret_missing, struct err *e);
-/* The route by which node reaches addr, as the kernel's table has it. -ENETUNREACH and the like if there is
- * none. */
-int lab_routes_get(const char *node, const struct addr *addr, struct route *ret, struct err *e);
+/* The route by which node reaches addr, as the kernel's table has it and `ip route` prints it; "none" if
+ * there is none. */
+char *lab_routes_show(const char *node, const struct addr *addr, char buf[static ROUTE_STR_MAX]);

@@ -113,7 +113,7 @@ static int make_routers(struct up *u, struct err *e)
 
 	for (size_t i = 0; i < l->nrouters && !r; i++) {
 		r = lab_net_router(l, &l->routers[i], e);
-		add_word(&s, i, l->nrouters, "%s (%zu interfaces)", l->routers[i].name, l->routers[i].nifs);
+		add_word(&s, i, l->nrouters, "%s", l->routers[i].name);
 	}
 	if (!r && l->nrouters)
 		say(u, "routers", "%s", s.s);
@@ -227,14 +227,12 @@ static void show_routes(const struct up *u)
 	for (size_t i = 0; i < l->nnodes; i++) {
 		for (size_t k = 0; k < l->npods && shown < LIST_MAX; k++) {
 			json_t *result = lab_cni_result(l->pods[k].name);
-			struct route route;
 			struct addr a;
 			bool other = strcmp(l->pods[k].node, l->nodes[i].name) != 0;
 			if (other && lab_cni_address(result, 0, &a)) {
 				char text[ROUTE_STR_MAX], addr[ADDR_STR_MAX];
-				int r = lab_routes_get(l->nodes[i].name, &a, &route, NULL);
 				say(u, "route", "%s to %s: %s", l->nodes[i].name, addr_format(&a, addr),
-				    r < 0 ? "none" : route_format(&route, NULL, NULL, text));
+				    lab_routes_show(l->nodes[i].name, &a, text));
 				shown++;
 			}
 			json_decref(result);
