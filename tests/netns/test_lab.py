@@ -248,6 +248,14 @@ def test_down_after_an_interrupted_down():
     korat("lab", "down")
 
 
+def test_down_removes_the_file_of_a_namespace_that_was_not_made():
+    """What is left by a kill between making the file and binding the namespace to it."""
+    korat("lab", "up", "--nodes", "1")
+    run("umount", "/run/netns/korat-pod1")
+    assert "korat-pod1" in namespaces()
+    korat("lab", "down")
+
+
 def test_down_understands_a_state_it_cannot_read_in_full():
     """The list of namespaces is enough."""
     korat("lab", "up", "--nodes", "2")
