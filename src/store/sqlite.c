@@ -402,7 +402,7 @@ static bool adds(const struct list *batch)
  */
 static void fail_batch(struct sq *b, struct list *batch, bool write)
 {
-	bool full = b->trouble.code == ENOSPC, puts = adds(batch);
+	bool full = b->trouble.code == ENOSPC || b->trouble.code == EDQUOT, puts = adds(batch);
 	struct req *r, *tmp;
 
 	/* Written, perhaps, but perhaps not for good: that is the one thing that may not be called failed. */
