@@ -139,7 +139,7 @@ void options_speaker(const struct options *o, struct speaker_opts *ret)
 	const struct passwd *pw = NULL;
 
 	memset(ret, 0, sizeof(*ret));
-	snprintf(ret->path, sizeof(ret->path), "%s/speaker.sock", o->run_dir);
+	snprintf(ret->path, sizeof(ret->path), "%.90s/speaker.sock", o->run_dir);
 	pw = getpwnam(o->speaker_user[0] ? o->speaker_user : "korat-speaker");
 	ret->uid = pw ? pw->pw_uid : 65534;
 	ret->gid = pw ? pw->pw_gid : 65534;
