@@ -5,11 +5,11 @@
  *	give:   affinity pendingDeletion  ->  block away (or without a name)  ->  affinity away
  *
  * Each side invalidates the other. Who takes a block that exists writes it again after it saw the affinity
- * pending, so a giver that read the block before can no longer delete it. Who gives writes the affinity after it
- * read the block, even if it said pendingDeletion already, and deletes only that revision of the block, so a taker
- * that confirmed since is safe. Our own write of a block is recognised by its sequence number, which is set to
- * the time in nanoseconds (Calico starts it so, and only ever compares it for equality): an answer that was lost
- * on the way does no harm.
+ * pending, so a giver that read the block before can no longer delete it. Who gives writes the affinity after
+ *it read the block, even if it said pendingDeletion already, and deletes only that revision of the block, so
+ *a taker that confirmed since is safe. Our own write of a block is recognised by its sequence number, which
+ *is set to the time in nanoseconds (Calico starts it so, and only ever compares it for equality): an answer
+ *that was lost on the way does no harm.
  */
 #include "ipam/claim.h"
 
@@ -63,6 +63,13 @@ static enum claim delete_affinity(const struct facts *f, const char *host, const
 	return CLAIM_WRITE;
 }
 
+/* Is this still the claim that the last block write of this request was for? */
+static bool same_claim(const struct ipam_request *req, const struct facts *f, const struct prefix *cidr)
+{
+	return req->at.phase == PHASE_CLAIM && prefix_eq(&req->at.cidr, cidr) &&
+	       req->at.affinity_rev == f->affinity_rev;
+}
+
 static enum claim write_block(const struct ipam_view *v, struct ipam_request *req, const struct facts *f,
 			      const struct prefix *cidr, struct ipam_write *w)
 {
@@ -79,18 +86,26 @@ static enum claim write_block(const struct ipam_view *v, struct ipam_request *re
 	} else {
 		block_init(&w->block, cidr, req->host, req->wall);
 	}
+	if (!same_claim(req, f, cidr))
+		req->at.changes = 0;
+	else if (f->block_rev != req->at.block_rev)
+		req->at.changes++;
 	req->at.phase = PHASE_CLAIM;
 	req->at.cidr = *cidr;
 	req->at.affinity_rev = f->affinity_rev;
+	req->at.block_rev = f->block_rev;
 	req->at.stamp = w->block.sequence;
 	return CLAIM_WRITE;
 }
 
-/* Was the block written by this request after it saw the affinity as it is now? */
-static bool own_write(const struct ipam_request *req, const struct facts *f, const struct prefix *cidr)
+/*
+ * Was the block written after the affinity became what it is? Our own write was, and so was anybody's that
+ * came between two of our attempts: the first attempt showed us the block as it was later than the affinity.
+ */
+static bool is_fenced(const struct ipam_request *req, const struct facts *f, const struct prefix *cidr)
 {
-	return f->mine && req->at.phase == PHASE_CLAIM && prefix_eq(&req->at.cidr, cidr) &&
-	       req->at.affinity_rev == f->affinity_rev && req->at.stamp == f->sequence;
+	return f->mine && same_claim(req, f, cidr) && f->block_rev != req->at.block_rev &&
+	       (req->at.stamp == f->sequence || req->at.changes > 0);
 }
 
 enum claim claim_take(const struct ipam_view *v, struct ipam_request *req, const struct prefix *cidr,
@@ -101,12 +116,12 @@ enum claim claim_take(const struct ipam_view *v, struct ipam_request *req, const
 	look(v, req->host, cidr, &f);
 	if (f.have_block && !f.mine)
 		return f.have_affinity ? delete_affinity(&f, req->host, cidr, w) : CLAIM_LOST;
-	if (f.have_affinity && f.mine && f.state == AFFINITY_CONFIRMED)
-		return CLAIM_DONE;
-	if (!f.have_affinity || f.state != AFFINITY_PENDING)
+	if (!f.have_affinity || f.state == AFFINITY_PENDING_DELETION)
 		return write_affinity(&f, req->host, cidr, AFFINITY_PENDING, w);
-	if (own_write(req, &f, cidr))
+	if (is_fenced(req, &f, cidr))
 		return write_affinity(&f, req->host, cidr, AFFINITY_CONFIRMED, w);
+	if (f.mine && f.state == AFFINITY_CONFIRMED)
+		return CLAIM_DONE;
 	return write_block(v, req, &f, cidr, w);
 }
 

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define WRITES_MAX     1000 /* of one request: more means that we never win */
+#define LOST_MAX       2    /* races for blocks that others should give back, before we leave them alone */
 #define BLOCKS_DEFAULT 20   /* of one family on one host, if maxBlocksPerHost is not set */
 
 /* One call's arguments, to pass on. */
@@ -207,10 +208,15 @@ static bool go_on_giving(struct turn *t)
 
 	if (t->req->at.phase != PHASE_GIVE)
 		return false;
-	if (claim_give(t->v, t->req, t->req->at.host, &t->req->at.cidr, false, &t->s->write, &unused) ==
-	    CLAIM_WRITE) {
+	switch (claim_give(t->v, t->req, t->req->at.host, &t->req->at.cidr, false, &t->s->write, &unused)) {
+	case CLAIM_WRITE:
 		t->s->answer = IPAM_WRITE;
 		return true;
+	case CLAIM_LOST:
+		t->req->at.lost++;
+		break;
+	default:
+		break;
 	}
 	t->req->at.phase = PHASE_NONE;
 	return false;
@@ -218,8 +224,8 @@ static bool go_on_giving(struct turn *t)
 
 static bool start_giving(struct turn *t, const char *host, const struct prefix *cidr)
 {
-	t->req->at.phase = PHASE_NONE;
-	snprintf(t->req->at.host, sizeof(t->req->at.host), "%s", host);
+	if (t->req->at.lost >= LOST_MAX)
+		return false;
 	struct err unused;
 	if (claim_give(t->v, t->req, host, cidr, false, &t->s->write, &unused) != CLAIM_WRITE)
 		return false;

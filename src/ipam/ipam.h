@@ -77,7 +77,7 @@ struct ipam_request {
 		char host[254];
 		int64_t block_rev, affinity_rev;
 		uint64_t stamp;
-		uint32_t writes;
+		uint32_t changes, lost, writes;
 	} at;
 };
 
