@@ -310,12 +310,42 @@ static json_t *lookup_json(struct trace *t, uint32_t iif, struct route *ret, boo
 	return o;
 }
 
+/* The FIB entry that decides. The kernel names it only if it leads somewhere; a blackhole and the like it
+ * answers with an error, so those are looked up in the table, longest prefix first. */
+struct longest {
+	struct addr dst;
+	struct route best;
+	bool found;
+};
+
+static void on_route(void *arg, const struct route *r)
+{
+	struct longest *l = arg;
+
+	if (prefix_has(&r->dst, &l->dst) && (!l->found || r->dst.len > l->best.dst.len)) {
+		l->best = *r;
+		l->found = true;
+	}
+}
+
+static bool find_match(struct trace *t, struct route *ret)
+{
+	struct route_query q = { .dst = t->dst, .fibmatch = true };
+	struct longest l = { .dst = t->dst };
+	int r = route_get(t->a->nl, &q, ret, NULL);
+
+	if (r == 0 || r == -ENETUNREACH)
+		return r == 0;
+	route_dump(t->a->nl, t->dst.family, RT_TABLE_MAIN, 0, on_route, &l, NULL);
+	*ret = l.best;
+	return l.found;
+}
+
 static json_t *trace_json(struct trace *t)
 {
 	struct agent *a = t->a;
 	uint32_t iif = incoming(t);
 	struct route decided = { 0 }, match;
-	struct route_query q = { .dst = t->dst, .fibmatch = true };
 	bool ok;
 	json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:i}", "node", a->me, "src", text_addr(&t->src), "dst",
 			      text_addr(&t->dst), "in", link_json(a, iif), "ip_forward",
@@ -325,7 +355,7 @@ static json_t *trace_json(struct trace *t)
 	json_object_set_new(o, "out",
 			    ok && decided.nhops ? link_json(a, decided.hops[0].ifindex) : json_null());
 	json_object_set_new(o, "neigh", ok ? neigh_json(t, &decided) : json_null());
-	if (route_get(a->nl, &q, &match, NULL) == 0) {
+	if (find_match(t, &match)) {
 		json_object_set_new(o, "match", route_json(a, &match));
 		json_object_set_new(o, "bgp", bgp_json(a, &match.dst));
 	} else {
