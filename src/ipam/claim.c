@@ -6,10 +6,10 @@
  *
  * Each side invalidates the other. Who takes a block that exists writes it again after it saw the affinity
  * pending, so a giver that read the block before can no longer delete it. Who gives writes the affinity after
- *it read the block, even if it said pendingDeletion already, and deletes only that revision of the block, so
- *a taker that confirmed since is safe. Our own write of a block is recognised by its sequence number, which
- *is set to the time in nanoseconds (Calico starts it so, and only ever compares it for equality): an answer
- *that was lost on the way does no harm.
+ * it read the block, even if it said pendingDeletion already, and deletes only that revision of the block, so
+ * a taker that confirmed since is safe. Our own write of a block is recognised by its sequence number, which
+ * is set to the time in nanoseconds (Calico starts it so, and only ever compares it for equality): an answer
+ * that was lost on the way does no harm.
  */
 #include "ipam/claim.h"
 

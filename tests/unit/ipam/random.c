@@ -1,10 +1,11 @@
 /*
  * Five hosts, thirty pods and somebody who gives blocks back, at random: views that lag, requests and replies
- *that are lost, writes that arrive late, agents that die. Whatever was answered must stay true, and in the
- *end everything can be given back and nothing is left.
+ * that are lost, writes that arrive late, agents that die. Whatever was answered must stay true, and in the
+ * end everything can be given back and nothing is left.
  *
- *	random [SEEDS [FIRST]]	runs so many seeds; a seed that fails is named and replays with "random 1
- *SEED"
+ *	random [SEEDS [FIRST]]
+ *
+ * runs so many seeds; one that fails is named and replays with "random 1 SEED".
  */
 #include <setjmp.h>
 #include <stdarg.h>
