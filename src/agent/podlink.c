@@ -87,14 +87,15 @@ static const struct setting settings_v4[] = {
 };
 
 static const struct setting settings_v6[] = {
-	{ "net/ipv6/conf/%s/accept_dad", "0", false },
 	{ "net/ipv6/conf/%s/disable_ipv6", "0", false },
 	{ "net/ipv6/conf/%s/proxy_ndp", "1", false },
 	{ "net/ipv6/conf/%s/forwarding", "1", false },
 };
 
+/* Every pod interface has the same link-local address, each on a link of its own: nobody is there to collide with. */
 static const struct setting settings_always[] = {
 	{ "net/ipv6/conf/%s/accept_ra", "0", true },
+	{ "net/ipv6/conf/%s/accept_dad", "0", true },
 };
 
 static int write_settings(const char *ifname, const struct setting *s, size_t n, struct err *e)
