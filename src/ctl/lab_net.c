@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "kern/addr.h"
 #include "kern/link.h"
+#include "kern/neigh.h"
 #include "kern/netns.h"
 #include "kern/route.h"
 #include "kern/sysctl.h"
@@ -16,7 +17,9 @@
 #include <linux/if_addr.h>
 #include <stdio.h>
 
-#define BRIDGE "br0"
+#define BRIDGE	       "br0"
+#define NEIGHS_USUAL   1024 /* the kernel's default limit, where it cannot be read */
+#define NEIGHS_PER_POD 2    /* the pod's gateway, and the pod as seen by its node */
 
 int lab_net_open(const char *netns, struct nl **ret, struct err *e)
 {
@@ -261,4 +264,102 @@ int lab_net_node(const struct lab *l, const struct lab_node *n, struct err *e)
 int lab_net_router(const struct lab *l, const struct lab_router *r, struct err *e)
 {
 	return make_host(l, r->name, r->ifs, r->nifs, e);
+}
+
+/* ---- neighbours ---- */
+
+/* The limit is that of the machine's own namespace: elsewhere it is not even shown. */
+static size_t neigh_limit(void)
+{
+	char text[32];
+
+	if (sysctl_read("net/ipv4/neigh/default/gc_thresh3", text, sizeof(text), NULL) < 0)
+		return NEIGHS_USUAL;
+	return (size_t)strtoul(text, NULL, 10);
+}
+
+static size_t count_pairs(const struct lab *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->nnodes; i++) {
+		for (size_t k = 0; k < l->nnodes; k++)
+			n += i != k && l->nodes[i].iface.segment == l->nodes[k].iface.segment;
+	}
+	return n;
+}
+
+static int read_macs(const struct lab *l, struct mac *macs, struct err *e)
+{
+	char netns[LAB_NETNS_MAX];
+	struct link link;
+	int r = 0;
+
+	for (size_t i = 0; i < l->nnodes && !r; i++) {
+		own(nl) struct nl *nl = NULL;
+		if (!(r = lab_net_open(lab_netns(l->nodes[i].name, netns), &nl, e)) &&
+		    !(r = link_get(nl, l->nodes[i].iface.name, &link, e)))
+			macs[i] = link.mac;
+	}
+	return r;
+}
+
+struct outcome {
+	struct err *e;
+	int r;
+};
+
+static void on_result(void *arg, uint64_t tag, int code, const char *text)
+{
+	struct outcome *o = arg;
+
+	if (code && !o->r)
+		o->r = err_set(o->e, code, "add a neighbour: %s", *text ? text : strerror(code));
+}
+
+static size_t add_neighbour(struct nl *nl, uint32_t ifindex, const struct addr *a, const struct mac *mac)
+{
+	struct neigh n = {
+		.ifindex = ifindex, .addr = *a, .has_mac = true, .mac = *mac, .state = NUD_PERMANENT
+	};
+
+	return addr_is_set(a) && neigh_replace(nl, &n, NULL) == 0;
+}
+
+static int tell_node(const struct lab *l, size_t i, const struct mac *macs, size_t *ret_n, struct err *e)
+{
+	const struct lab_iface *own = &l->nodes[i].iface;
+	struct outcome o = { .e = e };
+	char netns[LAB_NETNS_MAX];
+	own(nl) struct nl *nl = NULL;
+	struct link link;
+	int r;
+
+	if ((r = lab_net_open(lab_netns(l->nodes[i].name, netns), &nl, e)) ||
+	    (r = link_get(nl, own->name, &link, e)))
+		return r;
+	nl_batch_begin(nl);
+	for (size_t k = 0; k < l->nnodes; k++) {
+		const struct lab_iface *other = &l->nodes[k].iface;
+		if (k == i || other->segment != own->segment)
+			continue;
+		*ret_n += add_neighbour(nl, link.ifindex, &other->addr4, &macs[k]);
+		*ret_n += add_neighbour(nl, link.ifindex, &other->addr6, &macs[k]);
+	}
+	r = nl_batch_end(nl, on_result, &o, e);
+	return r ? r : o.r;
+}
+
+int lab_net_neighbours(const struct lab *l, size_t *ret_n, struct err *e)
+{
+	int r;
+
+	*ret_n = 0;
+	if (count_pairs(l) + NEIGHS_PER_POD * l->npods < neigh_limit() / 2)
+		return 0;
+	own_mem struct mac *macs = xcalloc(l->nnodes, sizeof(*macs));
+	r = read_macs(l, macs, e);
+	for (size_t i = 0; i < l->nnodes && !r; i++)
+		r = tell_node(l, i, macs, ret_n, e);
+	return r;
 }

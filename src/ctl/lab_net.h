@@ -17,3 +17,10 @@ int lab_net_segment(const struct lab_segment *s, struct err *e);
 /* Joins a host to its segments, with addresses, routes and forwarding. */
 int lab_net_node(const struct lab *l, const struct lab_node *n, struct err *e);
 int lab_net_router(const struct lab *l, const struct lab_router *r, struct err *e);
+
+/*
+ * All namespaces of a machine share one neighbour table, which a lab of many nodes overruns (each has the
+ * other n - 1 as neighbours). Such a lab gets permanent entries, which do not count. *ret_n is how many were
+ * made, 0 if there is room.
+ */
+int lab_net_neighbours(const struct lab *l, size_t *ret_n, struct err *e);

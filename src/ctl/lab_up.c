@@ -138,6 +138,17 @@ static int make_nodes(struct up *u, struct err *e)
 	return r;
 }
 
+static int make_neighbours(struct up *u, struct err *e)
+{
+	size_t n;
+	int r = lab_net_neighbours(&u->lab, &n, e);
+
+	if (!r && n)
+		say(u, "neighbours",
+		    "%zu permanent entries, as this machine's table has no room for so many others", n);
+	return r;
+}
+
 static int fill_store(struct up *u, struct err *e)
 {
 	own_str struct str done = { 0 };
@@ -286,10 +297,10 @@ static int wait_routes(struct up *u, struct err *e)
 
 static int build(struct up *u, struct err *e)
 {
-	static int (*const steps[])(struct up * u,
-				    struct err * e) = { make_namespaces, make_segments, make_routers,
-							make_nodes,	 fill_store,	start_agents,
-							wait_agents,	 make_pods,	wait_routes };
+	static int (*const steps[])(struct up * u, struct err * e) = {
+		make_namespaces, make_segments, make_routers, make_nodes, make_neighbours,
+		fill_store,	 start_agents,	wait_agents,  make_pods,  wait_routes,
+	};
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps) && !r; i++)
