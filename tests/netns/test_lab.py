@@ -292,6 +292,15 @@ def test_pods_are_made_side_by_side():
     assert len(pods) == 10 and len({p["address"] for p in pods}) == 10
 
 
+def test_more_nodes_than_the_neighbour_table_holds():
+    """40 nodes are 1 560 neighbours on this one machine; the kernel's table holds 1 024."""
+    r = korat("lab", "up", "--nodes", "40")
+    assert "permanent entries" in r.stderr
+    assert r.stdout.startswith("Lab flat-40 is up: 40 nodes, 40 pods,")
+    wait_for("every session", lambda: all(n["sessions"] == {"established": 39, "configured": 39} for n in status()["nodes"]),
+             seconds=60)
+
+
 def test_needs_root():
     if not os.access(KORAT, os.X_OK) or subprocess.run(["test", "-x", KORAT], user="nobody", check=False).returncode:
         pytest.skip("the build directory is not readable for nobody")

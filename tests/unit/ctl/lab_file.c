@@ -120,6 +120,18 @@ static void test_routed(void **state)
 	assert_addr(&lab_node(&l, "node3")->iface.gw4, "172.16.66.1");
 }
 
+static void test_dual_stack(void **state)
+{
+	own_lab struct lab l = { 0 };
+	struct err e = { 0 };
+
+	if (lab_read_file(EXAMPLES "/dual-stack.yaml", &l, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_addr(&lab_node(&l, "node3")->iface.addr6, "fd00:67::139");
+	assert_int_equal(lab_node(&l, "node3")->iface.len6, 64);
+	assert_int_equal(json_array_size(l.resources), 2);
+}
+
 /* What the state file keeps is the same lab again. */
 static void same_again(const struct lab *l)
 {
@@ -389,7 +401,7 @@ int main(void)
 		cmocka_unit_test(test_names),	   cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_nodes),	   cmocka_unit_test(test_routers),
 		cmocka_unit_test(test_resources),  cmocka_unit_test(test_pods),
-		cmocka_unit_test(test_cni),
+		cmocka_unit_test(test_cni),	   cmocka_unit_test(test_dual_stack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
