@@ -24,6 +24,10 @@
 #define TEXT_BYTES_MAX \
 	(2 * YAML_BYTES_MAX) /* of all strings and keys, aliases counted as what they stand for */
 #define ANCHORS_MAX 1024     /* in one document */
+#define LINE_MARKS_MAX \
+	50000 /* of ",:[]{}" in one line, all of which libfyaml looks at before it gives the first */
+#define BLANK_LINES_MAX 200 /* in a row, and */
+#define BLANKS_MAX	256 /* in a row of one line: the time libfyaml takes grows with their square */
 
 struct place {
 	int line, column;
@@ -698,10 +702,33 @@ static size_t utf8_length(const unsigned char *s, size_t n)
 	return len;
 }
 
-/* The first byte that text must not contain: NUL and other control characters, or no UTF-8. */
+/* What would cost the parser too much for what it can mean. Counts restart where a run ends. */
+struct runs {
+	size_t lines, blanks, marks;
+};
+
+static const char *run_too_long(struct runs *r, char c, char next)
+{
+	bool end = c == '\n' || (c == '\r' && next != '\n'), blank = c == ' ' || c == '\t';
+
+	r->lines = end ? r->lines + 1 : blank || c == '\r' ? r->lines : 0;
+	r->blanks = blank ? r->blanks + 1 : 0;
+	r->marks = end ? 0 : r->marks + (strchr(",:[]{}", c) != NULL);
+	if (r->lines > BLANK_LINES_MAX)
+		return "there are too many blank lines in a row";
+	if (r->blanks > BLANKS_MAX)
+		return "there are too many blanks in a row";
+	if (r->marks > LINE_MARKS_MAX)
+		return "there are too many values in one line: write it in several";
+	return NULL;
+}
+
+/* The first byte that text must not contain: NUL and other control characters, no UTF-8, one too many of a
+ * run. */
 static int check_bytes(struct build *b)
 {
 	const unsigned char *s = (const unsigned char *)b->text;
+	struct runs runs = { 0 };
 
 	for (size_t i = 0, len; i < b->n; i += len) {
 		len = utf8_length(s + i, b->n - i);
@@ -710,6 +737,9 @@ static int check_bytes(struct build *b)
 		if ((s[i] < 0x20 && s[i] != '\n' && s[i] != '\t' && s[i] != '\r') || s[i] == 0x7f)
 			return fail(b, place_of(b, i), "a control character (0x%02x) is not allowed in text",
 				    s[i]);
+		const char *why = run_too_long(&runs, (char)s[i], i + 1 < b->n ? (char)s[i + 1] : '\0');
+		if (why)
+			return fail(b, place_of(b, i), "%s", why);
 	}
 	return 0;
 }
@@ -977,11 +1007,23 @@ static bool looks_typed(const char *s)
 	return strlen(s) >= 8 && strspn(s, "0123456789") == 4 && s[4] == '-';
 }
 
+/* Would it be refused as a run when read back? Quoted text breaks runs by escapes. */
+static bool has_long_run(const char *s)
+{
+	struct runs runs = { 0 };
+
+	for (; *s; s++)
+		if (run_too_long(&runs, *s, s[1]))
+			return true;
+	return false;
+}
+
 static bool plain_ok(const char *s)
 {
 	size_t n = strlen(s);
 
-	if (!n || strchr("-?:,[]{}#&*!|>'\"%@` .=<~", s[0]) || s[n - 1] == ' ' || s[n - 1] == ':')
+	if (!n || has_long_run(s) || strchr("-?:,[]{}#&*!|>'\"%@` .=<~", s[0]) || s[n - 1] == ' ' ||
+	    s[n - 1] == ':')
 		return false;
 	for (const char *p = s; *p; p++) {
 		unsigned char c = (unsigned char)*p;
@@ -994,10 +1036,16 @@ static bool plain_ok(const char *s)
 /* Double quotes with escapes: every string can be written so. Characters above ASCII stay as they are. */
 static void dump_quoted(struct str *b, const char *s)
 {
+	size_t blanks = 0;
+
 	str_add(b, "\"");
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
-		if (c == '"' || c == '\\')
+		blanks = c == ' ' ? blanks + 1 : 0;
+		if (blanks == BLANKS_MAX / 2) {
+			str_add(b, "\\x20");
+			blanks = 0;
+		} else if (c == '"' || c == '\\')
 			str_addf(b, "\\%c", c);
 		else if (c == '\n')
 			str_add(b, "\\n");
@@ -1026,7 +1074,7 @@ static void dump_quoted(struct str *b, const char *s)
  * trailing blanks. */
 static bool literal_ok(const char *s)
 {
-	if (!strchr(s, '\n') || strchr(" \n\t", s[0]))
+	if (!strchr(s, '\n') || strchr(" \n\t", s[0]) || has_long_run(s))
 		return false;
 	for (const char *p = s; *p; p++) {
 		unsigned char c = (unsigned char)*p;

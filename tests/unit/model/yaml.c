@@ -297,7 +297,7 @@ static void test_depth(void **state)
 		str_addf(&b, "%*sa:\n", i, "");
 	broken(b.s, "nested");
 	str_done(&b);
-	for (int i = 0; i < 100000; i++)
+	for (int i = 0; i < 40000; i++)
 		str_add(&b, "[");
 	broken(b.s, "nested");
 	str_done(&b);
@@ -352,6 +352,32 @@ static void test_size(void **state)
 	memcpy(big + 60000, "---\n1\n", 6);
 	broken_n(big, 60006, "more than 10000 documents");
 	free(big);
+}
+
+/* What the parser would need minutes or gigabytes for. */
+static void test_runs(void **state)
+{
+	static const struct {
+		const char *before, *run, *says;
+		int n;
+	} cases[] = {
+		{ "a: |\n", "\n", "f.yaml:201:1: there are too many blank lines", 1000000 },
+		{ "a: x\n", " \t\r\n", "too many blank lines in a row", 1000000 },
+		{ "? ", " ", "f.yaml:1:258: there are too many blanks", 1000000 },
+		{ "- ", "\t", "too many blanks in a row", 1000000 },
+		{ "", "[", "too many values in one line", 1000000 },
+		{ "[", "a,", "too many values in one line", 1000000 },
+		{ "{", "a: {", "too many values in one line", 1000000 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct str b = { 0 };
+		str_add(&b, cases[i].before);
+		for (int n = 0; n < cases[i].n; n++)
+			str_add(&b, cases[i].run);
+		broken_n(b.s, MIN(b.n, YAML_BYTES_MAX), cases[i].says);
+		str_done(&b);
+	}
 }
 
 static void test_files(void **state)
@@ -424,6 +450,27 @@ static void test_dump(void **state)
 	json_decref(back);
 	free(text);
 	json_decref(doc);
+}
+
+/* Runs that are refused when read are written so that they are not. */
+static void test_dump_of_runs(void **state)
+{
+	static const char runs[] = " \n\t";
+	char text[1002];
+
+	for (const char *c = runs; *c; c++) {
+		memset(text, *c, sizeof(text) - 1);
+		text[0] = 'a';
+		text[1000] = 'b';
+		text[1001] = '\0';
+		json_t *doc = json_pack("{s:s}", "v", text);
+		char *yaml = yaml_dump(doc);
+		json_t *back = doc_of(yaml);
+		assert_true(json_equal(doc, back));
+		json_decref(back);
+		json_decref(doc);
+		free(yaml);
+	}
 }
 
 /* A string of pieces that have a meaning in YAML somewhere. */
@@ -571,9 +618,11 @@ int main(void)
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_runs),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_dump),
 		cmocka_unit_test(test_dump_reads_back),
+		cmocka_unit_test(test_dump_of_runs),
 		cmocka_unit_test(test_message_of_a_mistake),
 	};
 
