@@ -54,7 +54,8 @@ def test_pods_have_the_families_asked_for(lab):
         assert len(got) == (2 if lab.dual else 1)
         assert got[-1].startswith("fd00:10:244:")
         shown = lab.exec(pod, "ip", "-6", "addr", "show", "dev", "eth0")
-        assert f"inet6 {got[-1]}/128 scope global \n" in shown  # not tentative: usable at once
+        [line] = [x for x in shown.splitlines() if f"inet6 {got[-1]}/128 scope global" in x]
+        assert "tentative" not in line  # usable at once
 
 
 def test_pod_default_route_is_the_hosts_link_local(lab):
