@@ -24,10 +24,16 @@
 #define TEXT_BYTES_MAX \
 	(2 * YAML_BYTES_MAX) /* of all strings and keys, aliases counted as what they stand for */
 #define ANCHORS_MAX 1024     /* in one document */
-#define LINE_MARKS_MAX \
-	50000 /* of ",:[]{}" in one line, all of which libfyaml looks at before it gives the first */
-#define BLANK_LINES_MAX 200 /* in a row, and */
-#define BLANKS_MAX	256 /* in a row of one line: the time libfyaml takes grows with their square */
+
+/*
+ * Runs that mean nothing but cost libfyaml much: its time grows with the square of blank runs, and before it
+ * gives the first value it keeps some 100 bytes a mark of the line and 350 bytes a line of the scalar.
+ */
+#define BLANK_LINES_MAX 200
+#define BLANKS_MAX	256
+#define LINE_MARKS_MAX	50000	/* of ",:[]{}" in one line */
+#define MARKS_MAX	1000000 /* of these, quotes, "-" and "?" in a file */
+#define LINES_MAX	400000
 
 struct place {
 	int line, column;
@@ -702,24 +708,29 @@ static size_t utf8_length(const unsigned char *s, size_t n)
 	return len;
 }
 
-/* What would cost the parser too much for what it can mean. Counts restart where a run ends. */
+/* What would cost the parser too much for what it can mean. Counts of a run restart where it ends. */
 struct runs {
-	size_t lines, blanks, marks;
+	size_t blank_lines, blanks, line_marks;
+	size_t marks, lines; /* of all */
 };
 
 static const char *run_too_long(struct runs *r, char c, char next)
 {
 	bool end = c == '\n' || (c == '\r' && next != '\n'), blank = c == ' ' || c == '\t';
 
-	r->lines = end ? r->lines + 1 : blank || c == '\r' ? r->lines : 0;
+	r->lines += end;
+	r->blank_lines = end ? r->blank_lines + 1 : blank || c == '\r' ? r->blank_lines : 0;
 	r->blanks = blank ? r->blanks + 1 : 0;
-	r->marks = end ? 0 : r->marks + (strchr(",:[]{}", c) != NULL);
-	if (r->lines > BLANK_LINES_MAX)
+	r->line_marks = end ? 0 : r->line_marks + (strchr(",:[]{}", c) != NULL);
+	r->marks += strchr(",:[]{}'\"-?", c) != NULL;
+	if (r->blank_lines > BLANK_LINES_MAX)
 		return "there are too many blank lines in a row";
 	if (r->blanks > BLANKS_MAX)
 		return "there are too many blanks in a row";
-	if (r->marks > LINE_MARKS_MAX)
+	if (r->line_marks > LINE_MARKS_MAX)
 		return "there are too many values in one line: write it in several";
+	if (r->lines > LINES_MAX || r->marks > MARKS_MAX)
+		return "there are too many lines or values in one file: write several";
 	return NULL;
 }
 

@@ -343,7 +343,8 @@ static void test_size(void **state)
 	yaml_done(&y);
 	for (size_t i = 0; i < YAML_BYTES_MAX; i += 4)
 		memcpy(big + i, "- 1\n", 4);
-	broken_n(big, YAML_BYTES_MAX, "more than 250000 values");
+	broken_n(big, 1200000, "more than 250000 values");
+	broken_n(big, YAML_BYTES_MAX, "too many lines or values in one file");
 	for (size_t i = 0; i < 60000; i += 6)
 		memcpy(big + i, "---\n1\n", 6);
 	assert_int_equal(yaml_parse("f", big, 60000, &y, &e), 0);
@@ -367,6 +368,8 @@ static void test_runs(void **state)
 		{ "- ", "\t", "too many blanks in a row", 1000000 },
 		{ "", "[", "too many values in one line", 1000000 },
 		{ "[", "a,", "too many values in one line", 1000000 },
+		{ "[", "\"", "too many lines or values in one file", 2000000 },
+		{ "a: b", "\n c", "too many lines or values in one file", 1000000 },
 		{ "{", "a: {", "too many values in one line", 1000000 },
 	};
 
