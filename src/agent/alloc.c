@@ -114,23 +114,14 @@ static void learn(struct alloc *a, enum kind k, const char *name, const char *va
 		world_learn(a->world, k, name, value, rev, NULL);
 }
 
-struct pending {
-	struct alloc *alloc;
-	enum kind kind;
-	bool deleted;
-	char name[KIND_NAME_MAX];
-};
-
 static void on_reread(void *arg, int rc, const struct store_obj *obj, const struct err *e)
 {
-	struct pending *p = arg;
-	struct alloc *a = p->alloc;
+	struct alloc *a = arg;
 
 	if (rc == 0)
-		learn(a, p->kind, p->name, obj->value, obj->rev);
+		learn(a, a->write.kind, a->write.name, obj->value, obj->rev);
 	else if (rc == STORE_NOT_FOUND)
-		learn(a, p->kind, p->name, NULL, INT64_MAX);
-	free(p);
+		learn(a, a->write.kind, a->write.name, NULL, INT64_MAX);
 	if (rc < 0 && rc != STORE_NOT_FOUND)
 		finish(a, IPAM_WRITE, e);
 	else
@@ -139,54 +130,53 @@ static void on_reread(void *arg, int rc, const struct store_obj *obj, const stru
 
 static void on_written(void *arg, int rc, const struct store_obj *obj, const struct err *e)
 {
-	struct pending *p = arg;
-	struct alloc *a = p->alloc;
+	struct alloc *a = arg;
+	enum kind k = a->write.kind;
+	const char *name = a->write.name;
 
 	switch (rc) {
 	case 0:
-		learn(a, p->kind, p->name, p->deleted ? NULL : obj->value, p->deleted ? INT64_MAX : obj->rev);
+		if (a->write.deletes)
+			learn(a, k, name, NULL, INT64_MAX);
+		else
+			learn(a, k, name, obj->value, obj->rev);
 		break;
 	case STORE_EXISTS:
 	case STORE_STALE:
 		if (obj && obj->value) {
-			learn(a, p->kind, p->name, obj->value, obj->rev);
+			learn(a, k, name, obj->value, obj->rev);
 			break;
 		}
 		/* fall through */
 	case STORE_UNKNOWN:
-		store_get(a->store, p->kind, p->name, on_reread, p);
+		store_get(a->store, k, name, on_reread, a);
 		return;
 	case STORE_NOT_FOUND:
-		learn(a, p->kind, p->name, NULL, INT64_MAX);
+		learn(a, k, name, NULL, INT64_MAX);
 		break;
 	default:
-		free(p);
 		finish(a, IPAM_WRITE, e);
 		return;
 	}
-	free(p);
 	step(a);
 }
 
 static void perform(struct alloc *a, const struct ipam_write *w)
 {
-	struct pending *p = xcalloc(1, sizeof(*p));
-
-	p->alloc = a;
-	p->kind = w->kind;
-	p->deleted = w->op == IPAM_DELETE;
-	snprintf(p->name, sizeof(p->name), "%s", w->name);
+	a->write.kind = w->kind;
+	a->write.deletes = w->op == IPAM_DELETE;
+	snprintf(a->write.name, sizeof(a->write.name), "%s", w->name);
 	if (w->op == IPAM_DELETE) {
-		store_delete(a->store, w->kind, w->name, w->rev, on_written, p);
+		store_delete(a->store, w->kind, w->name, w->rev, on_written, a);
 		return;
 	}
 	json_t *doc = value_of(w);
 	own_mem char *text = kind_dump_json(doc);
 	json_decref(doc);
 	if (w->op == IPAM_CREATE)
-		store_create(a->store, w->kind, w->name, text, on_written, p);
+		store_create(a->store, w->kind, w->name, text, on_written, a);
 	else
-		store_update(a->store, w->kind, w->name, text, w->rev, on_written, p);
+		store_update(a->store, w->kind, w->name, text, w->rev, on_written, a);
 }
 
 static void step(struct alloc *a)

@@ -37,6 +37,12 @@ struct alloc {
 	struct list queue;
 	size_t queued;
 	struct alloc_job *running; /* waiting for the store, or NULL */
+	/* The write it waits for. */
+	struct {
+		enum kind kind;
+		bool deletes;
+		char name[KIND_NAME_MAX];
+	} write;
 };
 
 void alloc_init(struct alloc *a, struct world *w, struct store *s, nsec_t (*wall)(void *arg), void *arg);

@@ -61,7 +61,9 @@ static int ensure_pair(struct nl *host, const struct podlink *p, struct link *re
 			       p->ifname);
 	if (have_host && remove_stale_host(host, p, ret_host, e) < 0)
 		return -e->code;
-	struct link_veth v = { .ns_fd = -1, .peer_ns_fd = p->ns_fd, .mtu = p->mtu, .mac = host_mac, .no_txqueue = true };
+	struct link_veth v = {
+		.ns_fd = -1, .peer_ns_fd = p->ns_fd, .mtu = p->mtu, .mac = host_mac, .no_txqueue = true
+	};
 	snprintf(v.name, sizeof(v.name), "%s", p->host);
 	snprintf(v.peer_name, sizeof(v.peer_name), "%s", p->ifname);
 	if (link_add_veth(host, &v, e) < 0)
@@ -92,7 +94,8 @@ static const struct setting settings_v6[] = {
 	{ "net/ipv6/conf/%s/forwarding", "1", false },
 };
 
-/* Every pod interface has the same link-local address, each on a link of its own: nobody is there to collide with. */
+/* Every pod interface has the same link-local address, each on a link of its own: nobody is there to collide
+ * with. */
 static const struct setting settings_always[] = {
 	{ "net/ipv6/conf/%s/accept_ra", "0", true },
 	{ "net/ipv6/conf/%s/accept_dad", "0", true },

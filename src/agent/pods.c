@@ -48,6 +48,7 @@ static void job_start_del(struct pod_job *j);
 static void write_wep(struct pod_job *j);
 static void delete_wep(struct pod_job *j);
 static void start_del(struct agent *a, struct rpc_req *req);
+static struct world_wep *wep_of(struct pod_job *j);
 
 /* ---- jobs ---- */
 
@@ -152,7 +153,8 @@ static bool accept_request(struct agent *a, struct rpc_req *req, enum job_what w
 	return true;
 }
 
-/* The plugin's two descriptors: the pod's namespace and a netlink socket inside it. Neither is taken on trust. */
+/* The plugin's two descriptors: the pod's namespace and a netlink socket inside it. Neither is taken on
+ * trust. */
 static int take_descriptors(struct pod_job *j, struct rpc_req *req, struct err *e)
 {
 	own_fd int nlfd = -1;
@@ -167,7 +169,8 @@ static int take_descriptors(struct pod_job *j, struct rpc_req *req, struct err *
 		return -e->code;
 	take_fd(nlfd);
 	if (nl_is_in(j->nl, j->ns_fd) != 1)
-		return err_set(e, EINVAL, "the plugin's netlink socket is not in the namespace %s", j->req.netns);
+		return err_set(e, EINVAL, "the plugin's netlink socket is not in the namespace %s",
+			       j->req.netns);
 	return 0;
 }
 
@@ -267,8 +270,22 @@ static void make_link(struct pod_job *j)
 	write_wep(j);
 }
 
+/* The runtime has given it up: what was begun is undone, so that its DEL need not wait for all of it. */
+static bool give_up(struct pod_job *j)
+{
+	struct err e;
+
+	if (!j->next)
+		return false;
+	err_set(&e, ECANCELED, "container %s was deleted while it was added", j->req.container_id);
+	job_mend(j, CNI_TRY_AGAIN, &e);
+	return true;
+}
+
 static void job_continue_add(struct pod_job *j)
 {
+	if (give_up(j))
+		return;
 	if (j->allocating[0])
 		allocate(j, AF_INET);
 	else if (j->allocating[1])
@@ -290,10 +307,16 @@ static void on_wep_written(void *arg, int rc, const struct store_obj *obj, const
 		job_mend(j, CNI_TRY_AGAIN, e);
 		return;
 	}
+	if (give_up(j))
+		return;
 	if (rc != 0) {
 		write_wep(j);
 		return;
 	}
+	/* A DEL of this or an earlier sandbox may have begun to take the record down; it is ours now. */
+	struct world_wep *p = wep_of(j);
+	if (p)
+		p->leaving = false;
 	j->waiting_routes = true;
 	agent_wake(a, DIRTY_PODS);
 }
@@ -365,6 +388,17 @@ static void start_add(struct pod_job *j, struct rpc_req *req)
 	job_continue_add(j);
 }
 
+/* The ADD under way that makes the host's interface of this name, other than j's own. */
+static struct pod_job *maker_of(struct agent *a, const char *interface, const struct pod_job *j)
+{
+	struct pod_job *other, *tmp;
+
+	map_each (a->pods.jobs, other, tmp)
+		if (other != j && other->what == JOB_ADD && !strcmp(other->req.wep.interface, interface))
+			return other;
+	return NULL;
+}
+
 void pods_on_add(struct agent *a, struct rpc_req *req)
 {
 	struct cnireq r;
@@ -373,7 +407,12 @@ void pods_on_add(struct agent *a, struct rpc_req *req)
 	if (!accept_request(a, req, JOB_ADD, &r))
 		return;
 	j = job_find(a, &r);
-	if (!j) {
+	if (!j && maker_of(a, r.wep.interface, NULL)) {
+		/* Two sandboxes of one pod share its record: the earlier must not end up with the later's. */
+		rpc_fail(req, CNI_TRY_AGAIN, NULL,
+			 "an earlier container of the pod of %s is still being added; try again",
+			 r.container_id);
+	} else if (!j) {
 		start_add(job_new(a, JOB_ADD, &r, req), req);
 	} else if (j->what == JOB_ADD && !j->mending && j->nwaiters < WAITERS_MAX) {
 		j->waiters[j->nwaiters++] = req;
@@ -395,13 +434,34 @@ static bool routes_in(const struct agent *a, const struct wep *w)
 	return true;
 }
 
+/* Nothing is left to wait for: a newer sandbox of the pod has taken the record over, or somebody removed the
+ * interface. */
+static bool is_overtaken(struct pod_job *j)
+{
+	return !wep_of(j) || !pods_iface(&j->agent->pods, j->req.wep.interface);
+}
+
+static void stop_waiting(struct pod_job *j, const char *why)
+{
+	struct err e;
+
+	j->waiting_routes = false;
+	err_set(&e, ECANCELED, "container %s: %s while its routes were being made", j->req.container_id, why);
+	job_mend(j, CNI_TRY_AGAIN, &e);
+}
+
 void pods_answer(struct agent *a)
 {
 	struct pod_job *j, *tmp;
 
-	map_each (a->pods.jobs, j, tmp)
-		if (j->waiting_routes && routes_in(a, &j->req.wep))
+	map_each (a->pods.jobs, j, tmp) {
+		if (!j->waiting_routes)
+			continue;
+		if (is_overtaken(j))
+			stop_waiting(j, "its interface was removed");
+		else if (routes_in(a, &j->req.wep))
 			job_answer(j, add_result(j));
+	}
 }
 
 /* ---- DEL, and undoing an ADD that failed ---- */
@@ -498,12 +558,14 @@ static void job_start_del(struct pod_job *j)
 	struct err e = { 0 };
 	int r = 0;
 
-	/* The interface first: an address must not be given away while somebody still has it. */
+	/* The interface first: an address must not be given away while somebody still has it. Where a newer
+	 * sandbox of the pod is being made, the interface of that name is, or will be, its own: making it
+	 * removes a stale one. */
 	if (p)
 		p->leaving = true;
 	if (j->nl && !j->keep_inside)
 		r = podlink_remove_inside(j->nl, j->req.ifname, &e);
-	if (r == 0 && p)
+	if (r == 0 && p && !maker_of(a, p->wep.interface, j))
 		r = podlink_remove_host(a->nl, p->wep.interface, &e);
 	if (r < 0) {
 		err_in(&e, "delete the interface of container %s", j->req.container_id);
@@ -534,6 +596,9 @@ static void start_del(struct agent *a, struct rpc_req *req)
 		else
 			rpc_fail(req, CNI_TRY_AGAIN, NULL,
 				 "container %s has a DEL waiting already; try again", r.container_id);
+		/* An ADD that only waits for the kernel may wait for ever. */
+		if (j->next && j->waiting_routes)
+			stop_waiting(j, "it was deleted");
 		return;
 	}
 	j = job_new(a, JOB_DEL, &r, req);

@@ -213,7 +213,8 @@ static void on_poll(uv_poll_t *p, int status, int events)
 		return;
 	read_clock(h->loop);
 	h->io->ready(h->io, status < 0 ? LOOP_READ | LOOP_WRITE : ev);
-	/* libuv stops watching a descriptor that reported an error; its owner decides that here, by unwatching. */
+	/* libuv stops watching a descriptor that reported an error; its owner decides that here, by
+	 * unwatching. */
 	if (status < 0 && h->io)
 		uv_poll_start(p, h->events, on_poll);
 }
