@@ -217,12 +217,50 @@ static int send_step(struct conn *c, usec_t now, bool *done)
 	return 0;
 }
 
-static void broken(struct conn *c, int error, usec_t now)
+static struct cause why_not_connected(const struct ipc_peer *to, int error)
+{
+	char a[ADDR_STR_MAX], l[ADDR_STR_MAX];
+
+	addr_format(&to->remote, a);
+	if (error == ECONNREFUSED)
+		return CAUSE("connection refused by %s port %u", a, to->port);
+	if (error == ETIMEDOUT)
+		return CAUSE("no answer from %s port %u", a, to->port);
+	if (error == EADDRNOTAVAIL && addr_is_set(&to->local))
+		return CAUSE("this node does not have the local address %s", addr_format(&to->local, l));
+	return CAUSE("connecting to %s port %u: %s", a, to->port, strerror(error));
+}
+
+static struct cause why_lost(const struct conn *c, int error)
 {
 	char a[ADDR_STR_MAX];
-	struct cause why = CAUSE("sending to %s: %s", addr_format(&c->peer->conf.remote, a), strerror(error));
+
+	addr_format(&c->peer->conf.remote, a);
+	if (c->state != FSM_OPENSENT)
+		return error ? CAUSE("connection to %s: %s", a, strerror(error))
+			     : CAUSE("%s closed the connection", a);
+	if (error && error != EPIPE && error != ECONNRESET)
+		return CAUSE("connection to %s: %s", a, strerror(error));
+	/* Mostly a consequence of what was said before, so it does not take its place. */
+	struct cause why =
+		CAUSE("%s closed the connection before it said anything: it may not know this node yet", a);
+	why.weak = true;
+	return why;
+}
+
+struct cause conn_why_closed(const struct conn *c, int error)
+{
+	struct cause why =
+		c->state <= FSM_ACTIVE ? why_not_connected(&c->peer->conf, error) : why_lost(c, error);
 
 	why.tcp_only = true;
+	return why;
+}
+
+static void broken(struct conn *c, int error, usec_t now)
+{
+	struct cause why = conn_why_closed(c, error);
+
 	conn_event(c, FSM_TCP_DOWN, &why, now);
 }
 
@@ -281,9 +319,7 @@ static void do_dial(struct conn *c, const struct cause *why, usec_t now)
 	if (r == 0)
 		return;
 	conn_lost(c); /* nothing will arrive for this number */
-	char a[ADDR_STR_MAX];
-	struct cause failed =
-		CAUSE("connecting to %s: %s", addr_format(&c->peer->conf.remote, a), strerror(-r));
+	struct cause failed = conn_why_closed(c, -r);
 	conn_event(c, FSM_TCP_DOWN, &failed, now);
 }
 
@@ -338,8 +374,8 @@ static void do_send_keepalive(struct conn *c, const struct cause *why, usec_t no
 
 	if (wait)
 		arm(c, &c->keepalive, now + wait);
-	if (c->blocked && c->nqueue)
-		return; /* what waits already says the same */
+	if (c->blocked && c->nqueue && c->state == FSM_ESTABLISHED)
+		return; /* what waits already says the same (before, it may be the OPEN) */
 	msg_keepalive_encode(&w);
 	conn_queue(c, &w);
 	conn_flush(c, now);
@@ -470,6 +506,7 @@ static void on_notification(struct conn *c, struct rd body, usec_t now)
 
 	notify_decode(body, &n);
 	snprintf(why.reason, sizeof(why.reason), "peer sent NOTIFICATION: %.200s", notify_format(&n, text));
+	why.told = true;
 	conn_event(c, FSM_RX_NOTIFICATION, &why, now);
 }
 

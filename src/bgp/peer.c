@@ -87,7 +87,10 @@ void peer_show(struct peer *p, usec_t now)
 
 void peer_reason(struct peer *p, const struct cause *why)
 {
-	if (!why->reason[0] || strcmp(p->reason, why->reason) == 0)
+	if (!why->reason[0] || (why->weak && p->strong))
+		return;
+	p->strong = why->told || why->notify.code;
+	if (strcmp(p->reason, why->reason) == 0)
 		return;
 	memcpy(p->reason, why->reason, sizeof(p->reason));
 	peer_tell(p);
@@ -288,6 +291,9 @@ void peer_state(struct speaker *s, const struct ipc_peer *conf, usec_t now)
 		return;
 	}
 	struct ipc_peer old = p->conf;
+	/* An agent that has just started did not know the peer yet when it was told all states. */
+	if (p->gen != s->gen)
+		peer_tell(p);
 	p->gen = s->gen;
 	p->conf = *conf;
 	if (!s->configured)
@@ -487,6 +493,7 @@ void peer_up(struct peer *p, struct conn *c, usec_t now)
 				.client = p->conf.client };
 
 	p->up = c;
+	p->strong = false;
 	end_other(p, c, now);
 	timer_stop(&p->idle_hold);
 	p->codec = (struct codec){

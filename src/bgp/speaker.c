@@ -358,36 +358,13 @@ void speaker_on_writable(struct speaker *s, uint64_t conn, usec_t now)
 		conn_flush(c, now);
 }
 
-static struct cause why_closed(const struct conn *c, int error)
-{
-	char a[ADDR_STR_MAX], l[ADDR_STR_MAX];
-	const struct ipc_peer *to = &c->peer->conf;
-
-	addr_format(&to->remote, a);
-	if (error == ECONNREFUSED)
-		return CAUSE("connection refused by %s port %u", a, to->port);
-	if (c->state == FSM_CONNECT && error == ETIMEDOUT)
-		return CAUSE("no answer from %s port %u", a, to->port);
-	if (c->state == FSM_CONNECT && error == EADDRNOTAVAIL)
-		return CAUSE("this node does not have the local address %s", addr_format(&to->local, l));
-	if (c->state == FSM_CONNECT)
-		return CAUSE("connecting to %s port %u: %s", a, to->port, strerror(error));
-	if (error)
-		return CAUSE("connection to %s: %s", a, strerror(error));
-	if (c->state == FSM_OPENSENT)
-		return CAUSE(
-			"%s closed the connection before it said anything: it may not know this node yet", a);
-	return CAUSE("%s closed the connection", a);
-}
-
 void speaker_on_closed(struct speaker *s, uint64_t conn, int error, usec_t now)
 {
 	struct conn *c = conn_find(s, conn);
 
 	if (!c)
 		return;
-	struct cause why = why_closed(c, error);
-	why.tcp_only = true;
+	struct cause why = conn_why_closed(c, error);
 	conn_lost(c);
 	conn_event(c, FSM_TCP_DOWN, &why, now);
 }

@@ -76,6 +76,7 @@ struct peer {
 	enum fsm_state shown;
 	usec_t since;
 	char reason[IPC_TEXT_MAX];
+	bool strong; /* the reason is what a NOTIFICATION said, and no session has come since */
 	uint32_t flaps;
 	uint64_t msgs_in, msgs_out, updates_in, updates_out;
 	struct list untold; /* its state is to be told */
@@ -142,6 +143,8 @@ struct speaker {
 struct cause {
 	char reason[IPC_TEXT_MAX];
 	struct notify notify; /* code 0: none */
+	bool told;	      /* by a NOTIFICATION of the peer */
+	bool weak;	      /* does not take the place of what a NOTIFICATION said */
 	bool tcp_only;	      /* TCP ended and neither side has sent a NOTIFICATION */
 };
 #define CAUSE(...)                                                           \
@@ -155,9 +158,10 @@ struct cause {
 void conn_init(struct conn *c, struct peer *p, bool dialled);
 /* The only way a connection changes: step, then the actions. c may be gone afterwards if it was accepted. */
 void conn_event(struct conn *c, enum fsm_event ev, const struct cause *why, usec_t now);
-void conn_adopt(struct conn *c, const struct addr *local); /* gives it a number: TCP is there */
-void conn_begin(struct conn *c, usec_t now);		   /* an accepted one: TCP up */
-void conn_lost(struct conn *c);				   /* TCP is gone already: it is not closed by us */
+void conn_adopt(struct conn *c, const struct addr *local);     /* gives it a number: TCP is there */
+void conn_begin(struct conn *c, usec_t now);		       /* an accepted one: TCP up */
+struct cause conn_why_closed(const struct conn *c, int error); /* error: errno value, 0 = orderly */
+void conn_lost(struct conn *c); /* TCP is gone already: it is not closed by us */
 struct conn *conn_find(struct speaker *s, uint64_t id);
 void conn_data(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, usec_t now);
 /* Sends what waits, in order and without tearing messages. False if the connection is gone. */

@@ -1,0 +1,466 @@
+/*
+ * What peers are told, seen from their side: every one decodes the bytes it is given and keeps a table;
+ * whatever they join, leave, read slowly or ask again, in the end each has exactly what the rules give it.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "base/prng.h"
+#include "bgp/export.h"
+#include "bgp/msg.h"
+#include "bgp/update.h"
+
+enum { PREFIXES = 80, PEERS = 10, SETS = 6, BUF = 1 << 16 };
+
+struct heard {
+	bool there;
+	struct attr_set *attr;
+	struct addr hop;
+};
+
+struct listener {
+	struct out *out;
+	struct export_how how;
+	struct heard table[PREFIXES];
+	uint8_t buf[BUF];
+	size_t n;
+	uint64_t messages;
+};
+
+struct world {
+	struct prng r;
+	struct attr_table *attrs, *theirs; /* ours, and that of all the peers */
+	struct rib *rib;
+	struct exports *x;
+	struct attr_set *sets[SETS];
+	struct listener peers[PEERS];
+};
+
+static struct addr self4(void)
+{
+	return addr_v4(0xac104389);
+}
+
+static struct addr self6(void)
+{
+	struct addr a = { 0 };
+
+	assert_true(addr_parse("fd00::137", &a));
+	return a;
+}
+
+static struct prefix prefix_no(int i)
+{
+	struct addr a = addr_v4(0x0a080000 + ((uint32_t)i << 6));
+
+	if (i % 4)
+		return prefix_of(&a, 26);
+	uint8_t b[16] = { 0xfd, 0x10, 0, 0, 0, 0, (uint8_t)i };
+	a = addr_from_bytes(AF_INET6, b);
+	return prefix_of(&a, 64);
+}
+
+static int index_of(const struct prefix *p)
+{
+	for (int i = 0; i < PREFIXES; i++) {
+		struct prefix q = prefix_no(i);
+		if (prefix_eq(p, &q))
+			return i;
+	}
+	fail();
+	return -1;
+}
+
+/* Of both families next hops exist; the session speaks one or both. */
+static struct addr hop_for(const struct prefix *p, uint16_t peer)
+{
+	struct addr a = { .family = p->addr.family };
+
+	if (peer == RIB_SELF)
+		return (struct addr){ 0 };
+	a.b[0] = p->addr.family == AF_INET ? 10 : 0xfd;
+	a.b[3] = (uint8_t)(peer + 1);
+	return a;
+}
+
+static bool peer_is_ebgp(int i)
+{
+	return i >= 7;
+}
+
+static bool peer_is_client(int i)
+{
+	return i == 2 || i == 3 || i == 4;
+}
+
+static struct export_how how_of(int i, uint32_t cluster)
+{
+	struct export_how h = { .ebgp = peer_is_ebgp(i),
+				.client = peer_is_client(i),
+				.local_asn = 64512,
+				.cluster_id = peer_is_ebgp(i) ? 0 : cluster,
+				.self = i % 5 == 4 ? self6() : self4() };
+
+	h.codec = (struct codec){ .ebgp = h.ebgp,
+				  .as4 = i != 8,
+				  .families = i % 5 == 4   ? CAPS_V6
+					      : i % 5 == 3 ? CAPS_V4 | CAPS_V6
+							   : CAPS_V4,
+				  .max = MSG_MAX };
+	return h;
+}
+
+static void begin(struct world *w, uint64_t seed)
+{
+	memset(w, 0, sizeof(*w));
+	w->r.state = seed;
+	w->attrs = attr_table_new(seed);
+	w->theirs = attr_table_new(seed);
+	w->rib = rib_new(w->attrs, seed);
+	w->x = exports_new(w->rib, w->attrs);
+	for (int i = 0; i < SETS; i++) {
+		static const uint32_t no_export[] = { 0xffffff01 }, no_advertise[] = { 0xffffff02 };
+		struct attr_set *own = attr_originate(w->attrs, ATTR_ORIGIN_IGP);
+		struct attr_change ch = { .prepend = (uint8_t)(i % 3), .prepend_asn = 70000 + (uint32_t)i };
+		if (i == 4 || i == 5) {
+			ch.communities = i == 4 ? no_export : no_advertise;
+			ch.ncommunities = 1;
+		}
+		if (i == 1) {
+			ch.med = ATTR_PUT;
+			ch.med_value = 7;
+		}
+		w->sets[i] = attr_derive(w->attrs, own, &ch);
+		attr_unref(w->attrs, own);
+	}
+	for (int i = 0; i < PEERS; i++) {
+		struct rib_peer who = { .addr = addr_v4(0x0a000001 + (uint32_t)i),
+					.router_id = 1000 + (uint32_t)i,
+					.ebgp = peer_is_ebgp(i),
+					.client = peer_is_client(i) };
+		rib_peer_set(w->rib, (uint16_t)i, &who);
+	}
+}
+
+static void forget_heard(struct world *w, struct listener *l)
+{
+	for (int i = 0; i < PREFIXES; i++) {
+		attr_unref(w->theirs, l->table[i].attr);
+		l->table[i] = (struct heard){ 0 };
+	}
+}
+
+static void leave(struct world *w, struct listener *l)
+{
+	export_close(l->out);
+	l->out = NULL;
+	l->n = 0;
+	forget_heard(w, l);
+}
+
+static void end(struct world *w)
+{
+	for (int i = 0; i < PEERS; i++)
+		if (w->peers[i].out)
+			leave(w, &w->peers[i]);
+	exports_free(w->x);
+	rib_free(w->rib);
+	for (int i = 0; i < SETS; i++)
+		attr_unref(w->attrs, w->sets[i]);
+	assert_int_equal(attr_table_count(w->attrs), 0);
+	assert_int_equal(attr_table_count(w->theirs), 0);
+	attr_table_free(w->attrs);
+	attr_table_free(w->theirs);
+}
+
+static void hear_announced(struct world *w, struct listener *l, struct update_reach *reach,
+			   struct attr_set *a)
+{
+	struct prefix p;
+
+	while (nlri_next(&reach->nlri, &p, NULL)) {
+		struct heard *h = &l->table[index_of(&p)];
+		attr_unref(w->theirs, h->attr);
+		*h = (struct heard){ true, attr_ref(a), reach->nexthop };
+	}
+}
+
+static void hear_withdrawn(struct world *w, struct listener *l, struct nlri *n)
+{
+	struct prefix p;
+
+	while (nlri_next(n, &p, NULL)) {
+		struct heard *h = &l->table[index_of(&p)];
+		attr_unref(w->theirs, h->attr);
+		*h = (struct heard){ 0 };
+	}
+}
+
+static void hear_update(struct world *w, struct listener *l, struct rd body)
+{
+	static struct update u;
+
+	assert_int_equal(update_decode(body, &l->how.codec, &u), ATTR_TAKE);
+	for (int i = 0; i < 2; i++)
+		hear_withdrawn(w, l, &u.withdrawn[i]);
+	if (!update_has_routes(&u))
+		return;
+	struct attr_set *a = attr_intern(w->theirs, &u.attrs, &l->how.codec);
+	for (int i = 0; i < 2; i++)
+		hear_announced(w, l, &u.announced[i], a);
+	attr_unref(w->theirs, a);
+}
+
+static void hear(struct world *w, struct listener *l)
+{
+	struct msg m;
+	struct notify bad;
+	size_t at = 0;
+	ssize_t k;
+
+	while ((k = msg_next(l->buf + at, l->n - at, MSG_MAX, &m, &bad)) > 0) {
+		assert_int_equal(m.type, MSG_UPDATE);
+		hear_update(w, l, m.body);
+		l->messages++;
+		at += (size_t)k;
+	}
+	assert_true(k == 0);
+	l->n -= at;
+	memmove(l->buf, l->buf + at, l->n);
+}
+
+/* Reads at most max bytes; the boundary that the sender claims must be one for the receiver. */
+static bool read_some(struct world *w, struct listener *l, size_t max)
+{
+	const uint8_t *bytes;
+	size_t n;
+
+	assert_int_equal(export_at_boundary(l->out), l->n == 0);
+	if (!export_next(l->out, &bytes, &n))
+		return false;
+	n = MIN(MIN(n, max), BUF - l->n);
+	memcpy(l->buf + l->n, bytes, n);
+	l->n += n;
+	export_sent(l->out, n);
+	hear(w, l);
+	return true;
+}
+
+static void one_change(struct world *w)
+{
+	struct prefix p = prefix_no((int)prng_below(&w->r, PREFIXES));
+	uint64_t who = prng_below(&w->r, PEERS + 2);
+	uint16_t peer = who >= PEERS ? RIB_SELF : (uint16_t)who;
+	struct addr hop = hop_for(&p, peer);
+
+	if (prng_below(&w->r, 100) < 60)
+		rib_learn(w->rib, &p, peer, w->sets[prng_below(&w->r, SETS)], &hop, 0);
+	else
+		rib_forget(w->rib, &p, peer);
+}
+
+/* The rules once more, in other words. */
+static bool should_tell(const struct world *w, int to, const struct prefix *p, const struct rib_path *best)
+{
+	const struct export_how *h = &w->peers[to].how;
+	bool from_ibgp = best->peer != RIB_SELF && !peer_is_ebgp(best->peer);
+
+	if (best->peer == to || best->attr->flags & ATTR_NO_ADVERTISE)
+		return false;
+	if (!(h->codec.families & caps_family_of_af(p->addr.family)))
+		return false;
+	if ((h->ebgp || best->peer == RIB_SELF) && h->self.family != p->addr.family)
+		return false;
+	if (h->ebgp)
+		return !(best->attr->flags & ATTR_NO_EXPORT);
+	return !from_ibgp || (h->cluster_id && (peer_is_client(best->peer) || peer_is_client(to)));
+}
+
+static void check_attrs(const struct world *w, int to, const struct rib_path *best, const struct heard *h)
+{
+	const struct export_how *how = &w->peers[to].how;
+	struct addr hop = rib_nexthop(w->rib, best);
+	bool own = best->peer == RIB_SELF, reflected = !own && !how->ebgp && !peer_is_ebgp(best->peer);
+
+	assert_true(addr_eq(&h->hop, own || how->ebgp ? &how->self : &hop));
+	assert_int_equal(h->attr->as_path_len, best->attr->as_path_len + how->ebgp);
+	if (how->ebgp) {
+		assert_int_equal(h->attr->first_asn, 64512);
+		assert_int_equal(h->attr->flags & (ATTR_HAS_LOCAL_PREF | ATTR_HAS_ORIGINATOR), 0);
+		assert_int_equal(h->attr->med, own ? best->attr->med : 0);
+	} else {
+		assert_int_equal(h->attr->local_pref, 100);
+		assert_true(h->attr->flags & ATTR_HAS_LOCAL_PREF || reflected);
+		assert_int_equal(h->attr->originator_id, reflected ? 1000u + best->peer : 0);
+		assert_int_equal(attr_cluster_has(h->attr, 5), reflected);
+		assert_int_equal(h->attr->med, best->attr->med);
+	}
+	assert_int_equal(h->attr->origin_asn, best->attr->as_path_len ? best->attr->origin_asn
+					      : how->ebgp	      ? 64512
+								      : 0);
+}
+
+static void check_peer(struct world *w, int to)
+{
+	uint32_t count = 0;
+
+	for (int i = 0; i < PREFIXES; i++) {
+		struct prefix p = prefix_no(i);
+		uint32_t idx = rib_find(w->rib, &p);
+		const struct rib_path *best = idx == RIB_NONE ? NULL : rib_best(w->rib, idx);
+		const struct heard *h = &w->peers[to].table[i];
+		bool tell = best && should_tell(w, to, &p, best);
+		assert_int_equal(h->there, tell);
+		if (tell)
+			check_attrs(w, to, best, h);
+		count += tell;
+	}
+	/* Exact but for a peer's own best paths that it could not be told anyway. */
+	assert_true(export_count(w->peers[to].out) <= count);
+}
+
+static void join(struct world *w, int i, uint32_t cluster)
+{
+	w->peers[i].how = how_of(i, cluster);
+	w->peers[i].out = export_open(w->x, (uint16_t)i, &w->peers[i].how);
+}
+
+static void move_peer(struct world *w, int i, uint32_t cluster)
+{
+	struct listener *l = &w->peers[i];
+	uint64_t what = prng_below(&w->r, 40);
+
+	if (!l->out) {
+		join(w, i, cluster);
+	} else if (what == 0) {
+		leave(w, l);
+	} else if (what == 1) {
+		export_again(l->out);
+	} else if (what < 25) {
+		for (uint64_t n = prng_below(&w->r, 5); n; n--)
+			read_some(w, l, 1 + prng_below(&w->r, 90));
+	} else {
+		while (read_some(w, l, 1 + prng_below(&w->r, 4000)))
+			;
+		assert_false(export_pending(l->out));
+		check_peer(w, i);
+	}
+}
+
+static void random_world(uint64_t seed, uint32_t cluster)
+{
+	static struct world w;
+
+	begin(&w, seed);
+	for (int round = 0; round < 1500; round++) {
+		for (uint64_t n = prng_below(&w.r, 6); n; n--)
+			one_change(&w);
+		rib_settle(w.rib);
+		rib_told_all(w.rib);
+		move_peer(&w, (int)prng_below(&w.r, PEERS), cluster);
+		if (prng_below(&w.r, 3) == 0)
+			exports_trim(w.x);
+		if (prng_below(&w.r, 3) == 0) {
+			exports_trim(w.x);
+			rib_reap(w.rib, exports_passed(w.x), exports_on_gone, w.x);
+		}
+	}
+	for (int i = 0; i < PEERS; i++) {
+		if (!w.peers[i].out)
+			join(&w, i, cluster);
+		while (read_some(&w, &w.peers[i], SIZE_MAX))
+			;
+		check_peer(&w, i);
+	}
+	exports_trim(w.x);
+	assert_int_equal(exports_chunks(w.x), 0);
+	assert_int_equal(exports_passed(w.x), rib_version(w.rib));
+	end(&w);
+}
+
+static void random_mesh(void **state)
+{
+	for (uint64_t seed = 1; seed <= 15; seed++)
+		random_world(seed, 0);
+}
+
+static void random_reflector(void **state)
+{
+	for (uint64_t seed = 100; seed <= 115; seed++)
+		random_world(seed, 5);
+}
+
+/* Many prefixes with equal attributes go in few messages, to many peers in the same bytes. */
+static void shared(void **state)
+{
+	static struct world w;
+	struct addr none = { 0 };
+	const uint8_t *first = NULL;
+
+	begin(&w, 1);
+	for (int i = 1; i < PREFIXES; i++) {
+		struct prefix p = prefix_no(i);
+		if (p.addr.family == AF_INET)
+			rib_learn(w.rib, &p, RIB_SELF, w.sets[0], &none, 0);
+	}
+	rib_settle(w.rib);
+	for (int i = 0; i < 3; i++) {
+		struct listener *l = &w.peers[i];
+		const uint8_t *bytes;
+		size_t n;
+		l->how = how_of(0, 0);
+		l->out = export_open(w.x, (uint16_t)i, &l->how);
+		assert_true(export_next(l->out, &bytes, &n));
+		assert_true(!first || bytes == first);
+		first = bytes;
+		assert_int_equal(exports_chunks(w.x), 1);
+	}
+	for (int i = 0; i < 3; i++) {
+		while (read_some(&w, &w.peers[i], 1000))
+			;
+		assert_int_equal(w.peers[i].messages, 1);
+		assert_int_equal(export_count(w.peers[i].out), 60);
+	}
+	end(&w);
+}
+
+/* A peer that does not read hears only the outcome. */
+static void superseded(void **state)
+{
+	static struct world w;
+	struct addr none = { 0 };
+	struct prefix p = prefix_no(1);
+	struct listener *l = &w.peers[0];
+
+	begin(&w, 1);
+	join(&w, 0, 0);
+	for (int i = 0; i < 1000; i++) {
+		if (i % 2)
+			rib_forget(w.rib, &p, RIB_SELF);
+		else
+			rib_learn(w.rib, &p, RIB_SELF, w.sets[0], &none, 0);
+		rib_settle(w.rib);
+	}
+	rib_learn(w.rib, &p, RIB_SELF, w.sets[0], &none, 0);
+	rib_settle(w.rib);
+	while (read_some(&w, l, 1000))
+		;
+	assert_int_equal(l->messages, 1);
+	check_peer(&w, 0);
+	end(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_mesh),
+		cmocka_unit_test(random_reflector),
+		cmocka_unit_test(shared),
+		cmocka_unit_test(superseded),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
