@@ -32,7 +32,7 @@
 #define BLANK_LINES_MAX 200
 #define BLANKS_MAX	256
 #define LINE_MARKS_MAX	50000	/* of ",:[]{}" in one line */
-#define MARKS_MAX	1000000 /* of these, quotes, "-" and "?" in a file */
+#define MARKS_MAX	1000000 /* of these, quotes and "-?&*!" in a file */
 #define LINES_MAX	400000
 
 struct place {
@@ -722,7 +722,7 @@ static const char *run_too_long(struct runs *r, char c, char next)
 	r->blank_lines = end ? r->blank_lines + 1 : blank || c == '\r' ? r->blank_lines : 0;
 	r->blanks = blank ? r->blanks + 1 : 0;
 	r->line_marks = end ? 0 : r->line_marks + (strchr(",:[]{}", c) != NULL);
-	r->marks += strchr(",:[]{}'\"-?", c) != NULL;
+	r->marks += strchr(",:[]{}'\"-?&*!", c) != NULL;
 	if (r->blank_lines > BLANK_LINES_MAX)
 		return "there are too many blank lines in a row";
 	if (r->blanks > BLANKS_MAX)
