@@ -81,7 +81,7 @@ static bool deletes(const struct world_seen *s, int64_t rev)
 
 /* ---- one function per kind: doc NULL means "it does not exist" ---- */
 
-static int learn_pool(struct world *w, const char *name, const json_t *doc, int64_t rev, struct err *e)
+static int learn_pool(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
 {
 	struct world_pool *p;
 	struct ippool decoded;
@@ -111,7 +111,7 @@ static int learn_pool(struct world *w, const char *name, const json_t *doc, int6
 	return 0;
 }
 
-static int learn_node(struct world *w, const char *name, const json_t *doc, int64_t rev, struct err *e)
+static int learn_node(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
 {
 	struct world_node *n;
 	struct node decoded = { 0 };
@@ -145,7 +145,7 @@ static int learn_node(struct world *w, const char *name, const json_t *doc, int6
 	return fault[0] ? err_in(e, "Node %s", name) : 0;
 }
 
-static int learn_bgpconfig(struct world *w, const char *name, const json_t *doc, int64_t rev, struct err *e)
+static int learn_bgpconfig(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
 {
 	struct bgpconfig decoded = { 0 };
 	struct bgpconfig *at = NULL;
@@ -195,7 +195,7 @@ static int learn_wep(struct world *w, const char *name, json_t *doc, int64_t rev
 	return 0;
 }
 
-static int learn_block(struct world *w, const char *name, const json_t *doc, int64_t rev, struct err *e)
+static int learn_block(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
 {
 	struct world_block *b;
 	struct prefix cidr;
@@ -233,7 +233,7 @@ static int learn_block(struct world *w, const char *name, const json_t *doc, int
 	return 0;
 }
 
-static int learn_affinity(struct world *w, const char *name, const json_t *doc, int64_t rev, struct err *e)
+static int learn_affinity(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
 {
 	struct world_affinity *a;
 	struct affinity decoded;
@@ -261,7 +261,7 @@ static int learn_affinity(struct world *w, const char *name, const json_t *doc, 
 	return 0;
 }
 
-static int learn_ipamconfig(struct world *w, const char *name, const json_t *doc, int64_t rev, struct err *e)
+static int learn_ipamconfig(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
 {
 	if (!doc) {
 		ipamconfig_default(&w->ipam);
@@ -270,7 +270,7 @@ static int learn_ipamconfig(struct world *w, const char *name, const json_t *doc
 	return ipamconfig_decode(doc, &w->ipam, e) < 0 ? err_in(e, "IPAM configuration") : 0;
 }
 
-static int learn_clusterinfo(struct world *w, const char *name, const json_t *doc, int64_t rev, struct err *e)
+static int learn_clusterinfo(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
 {
 	if (strcmp(name, "default") != 0)
 		return 0;
@@ -279,41 +279,27 @@ static int learn_clusterinfo(struct world *w, const char *name, const json_t *do
 	return 0;
 }
 
+/* One row a kind that the agent follows. */
+static const struct {
+	enum kind kind;
+	int (*learn)(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e);
+} learners[] = {
+	{ KIND_IPPOOL, learn_pool },	       { KIND_NODE, learn_node },
+	{ KIND_BGPCONFIG, learn_bgpconfig },   { KIND_WEP, learn_wep },
+	{ KIND_BLOCK, learn_block },	       { KIND_AFFINITY, learn_affinity },
+	{ KIND_IPAMCONFIG, learn_ipamconfig }, { KIND_CLUSTERINFO, learn_clusterinfo },
+};
+
 int world_learn(struct world *w, enum kind k, const char *name, const char *value, int64_t rev, struct err *e)
 {
 	json_t *doc = NULL;
-	int r;
+	int r = 0;
 
 	if (value && kind_parse_json(value, strlen(value), &doc, e) < 0)
 		return err_in(e, "%s %s", kind_info(k)->name, name);
-	switch (k) {
-	case KIND_IPPOOL:
-		r = learn_pool(w, name, doc, rev, e);
-		break;
-	case KIND_NODE:
-		r = learn_node(w, name, doc, rev, e);
-		break;
-	case KIND_BGPCONFIG:
-		r = learn_bgpconfig(w, name, doc, rev, e);
-		break;
-	case KIND_WEP:
-		r = learn_wep(w, name, doc, rev, e);
-		break;
-	case KIND_BLOCK:
-		r = learn_block(w, name, doc, rev, e);
-		break;
-	case KIND_AFFINITY:
-		r = learn_affinity(w, name, doc, rev, e);
-		break;
-	case KIND_IPAMCONFIG:
-		r = learn_ipamconfig(w, name, doc, rev, e);
-		break;
-	case KIND_CLUSTERINFO:
-		r = learn_clusterinfo(w, name, doc, rev, e);
-		break;
-	default:
-		r = 0;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(learners); i++)
+		if (learners[i].kind == k)
+			r = learners[i].learn(w, name, doc, rev, e);
 	json_decref(doc);
 	return r;
 }
