@@ -1,9 +1,10 @@
 /* korat: the table of its verbs. Each is a file of this folder. */
 #include "ctl/verb.h"
 
-extern const struct verb verb_lab, verb_path;
+extern const struct verb verb_apply, verb_delete, verb_get_resources, verb_lab, verb_path;
 
-static const struct verb *const verbs[] = { &verb_lab, &verb_path, NULL };
+static const struct verb *const verbs[] = { &verb_lab,		 &verb_path,   &verb_apply,
+					    &verb_get_resources, &verb_delete, NULL };
 
 int main(int argc, char **argv)
 {
