@@ -156,10 +156,13 @@ static void on_idle_hold(struct timer *t, usec_t now)
 	speaker_wake(p->s);
 }
 
-/* Whenever nothing is going on that could lead to a session, begin again after the idle hold. */
+/* Whenever nothing is going on that could lead to a session, begin again after the idle hold; and a peer that
+ * only waits to be dialled lets itself be dialled again. */
 void peer_keep_going(struct peer *p, usec_t now)
 {
-	if (!p->wanted || p->dialled.state != FSM_IDLE || is_promising(p) || timer_armed(&p->idle_hold))
+	if (!p->wanted || timer_armed(&p->idle_hold))
+		return;
+	if (!p->damped && (p->dialled.state != FSM_IDLE || is_promising(p)))
 		return;
 	timer_start(p->s->timers, &p->idle_hold, now + fsm_idle_hold(MAX(p->errors, 1u), &p->s->prng));
 }
