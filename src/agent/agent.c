@@ -76,8 +76,8 @@ void agent_settle(struct agent *a)
 	a->settling = true;
 	if (dirty & (DIRTY_LINKS | DIRTY_NODES)) {
 		struct err e = { 0 };
-		if (pods_look(a, &e) < 0)
-			log_err(&e, "look at the host's interfaces");
+		if (pods_find_uplink(a, &e) < 0)
+			log_err(&e, "look at the host's addresses");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		if (dirty & order[i].when)
@@ -102,7 +102,6 @@ void agent_wake(struct agent *a, unsigned dirty)
 static enum route_class class_of(const struct agent *a, const struct route *r)
 {
 	struct addr gw = podlink_gateway(AF_INET);
-	struct pod_iface *f, *tmp;
 
 	if (r->table == RT_TABLE_LOCAL)
 		return r->protocol == ROUTE_PROTO_BIRD && prefix_has(&r->dst, &gw) && r->dst.len == 32
@@ -114,10 +113,7 @@ static enum route_class class_of(const struct agent *a, const struct route *r)
 		return r->type == RTN_BLACKHOLE ? ROUTES_BLOCK : ROUTES_FIB;
 	if (r->protocol == RTPROT_KERNEL || r->nhops != 1)
 		return ROUTES_CLASSES;
-	map_each (a->pods.ifaces, f, tmp)
-		if (f->ifindex == r->hops[0].ifindex)
-			return ROUTES_POD;
-	return ROUTES_CLASSES;
+	return pods_is_iface(&a->pods, r->hops[0].ifindex) ? ROUTES_POD : ROUTES_CLASSES;
 }
 
 static void on_dumped_route(void *arg, const struct route *r)
@@ -132,7 +128,7 @@ static void on_dumped_route(void *arg, const struct route *r)
 /* Dump and compare: at the start, after lost events and every minute. */
 static int compare_kernel(struct agent *a, struct err *e)
 {
-	if (pods_look(a, e) < 0)
+	if (pods_look(a, e) < 0 || pods_find_uplink(a, e) < 0)
 		return -e->code;
 	routes_dump_begin(&a->routes);
 	if (route_dump(a->nl, 0, RT_TABLE_MAIN, 0, on_dumped_route, a, e) < 0 ||
@@ -163,8 +159,9 @@ static void on_route_event(struct agent *a, const struct monitor_event *ev)
 	enum route_class c = class_of(a, &ev->route);
 
 	if (c == ROUTES_CLASSES) {
-		/* A foreign route may carry our next hops. */
-		if (ev->route.table == RT_TABLE_MAIN)
+		/* A foreign route may carry our next hops; one over a pod's interface does not. */
+		if (ev->route.table == RT_TABLE_MAIN &&
+		    !(ev->route.nhops && pods_is_iface(&a->pods, ev->route.hops[0].ifindex)))
 			agent_wake(a, DIRTY_LINKS);
 		return;
 	}
@@ -175,17 +172,27 @@ static void on_route_event(struct agent *a, const struct monitor_event *ev)
 	agent_wake(a, 0);
 }
 
+/* Pods come and go all the time: their interfaces carry no next hops and are understood one by one. */
+static void on_link_event(struct agent *a, const struct monitor_event *ev)
+{
+	bool pods = pods_is_iface(&a->pods, ev->link.ifindex);
+
+	pods_on_link(a, &ev->link, ev->gone);
+	if (ev->gone || !(ev->link.flags & IFF_UP))
+		routes_seen_link_down(&a->routes, ev->link.ifindex);
+	if (!pods && !pods_is_iface(&a->pods, ev->link.ifindex))
+		agent_wake(a, DIRTY_LINKS);
+}
+
 void agent_on_kernel(struct agent *a, const struct monitor_event *ev)
 {
 	switch (ev->what) {
 	case MONITOR_LINK:
-		pods_on_link(a, &ev->link, ev->gone);
-		if (ev->gone || !(ev->link.flags & IFF_UP))
-			routes_seen_link_down(&a->routes, ev->link.ifindex);
-		agent_wake(a, DIRTY_LINKS);
+		on_link_event(a, ev);
 		break;
 	case MONITOR_ADDR:
-		agent_wake(a, DIRTY_LINKS);
+		if (!pods_is_iface(&a->pods, ev->addr.ifindex))
+			agent_wake(a, DIRTY_LINKS);
 		break;
 	case MONITOR_ROUTE:
 		on_route_event(a, ev);

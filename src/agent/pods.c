@@ -803,20 +803,35 @@ static void sweep_ifaces(struct agent *a)
 
 int pods_look(struct agent *a, struct err *e)
 {
-	uint32_t uplink = a->pods.uplink;
-
 	a->pods.stamp++;
 	if (link_dump(a->nl, on_dumped_link, a, e) < 0)
 		return -e->code;
 	sweep_ifaces(a);
+	return 0;
+}
+
+int pods_find_uplink(struct agent *a, struct err *e)
+{
+	uint32_t was = a->pods.uplink;
+
 	a->pods.uplink = 0;
 	if (ifaddr_dump(a->nl, AF_INET, 0, on_dumped_addr, a, e) < 0) {
-		a->pods.uplink = uplink;
+		a->pods.uplink = was;
 		return -e->code;
 	}
-	if (a->pods.uplink != uplink)
+	if (a->pods.uplink != was)
 		agent_wake(a, DIRTY_PODS);
 	return 0;
+}
+
+bool pods_is_iface(const struct pods *p, uint32_t ifindex)
+{
+	struct pod_iface *f, *tmp;
+
+	map_each (p->ifaces, f, tmp)
+		if (f->ifindex == ifindex)
+			return true;
+	return false;
 }
 
 void pods_done(struct agent *a)

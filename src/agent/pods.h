@@ -50,7 +50,11 @@ void pods_derive(struct agent *a);
 /* After routes were applied: answers the ADDs whose routes are in. */
 void pods_answer(struct agent *a);
 void pods_on_link(struct agent *a, const struct link *l, bool gone);
-/* Looks at all interfaces and addresses of the host (start, and after lost events). */
+/* Looks at all interfaces of the host (start, lost events, and every minute; events keep it current in
+ * between). */
 int pods_look(struct agent *a, struct err *e);
+/* Which interface has the node's IPv4 address now? */
+int pods_find_uplink(struct agent *a, struct err *e);
+bool pods_is_iface(const struct pods *p, uint32_t ifindex); /* a pod's? */
 const struct pod_iface *pods_iface(const struct pods *p, const char *name);
 void pods_done(struct agent *a);
