@@ -56,14 +56,19 @@ void resource_close(struct resource_store *s)
 const struct kind_info *resource_kind(const char *word, struct err *e)
 {
 	const struct kind_info *k = kind_find(word);
-	const char *plurals[KINDS] = { 0 };
+	const char *plurals[KINDS] = { 0 }, *both[2 * KINDS] = { 0 }, *near;
 	own_str struct str s = { 0 };
+	size_t n = 0;
 
 	if (k)
 		return k;
-	for (int i = KIND_NONE + 1; i < KINDS; i++)
-		plurals[i - KIND_NONE - 1] = kind_info((enum kind)i)->plural;
-	near_explain(&s, word, plurals, "kinds are");
+	for (int i = KIND_NONE + 1; i < KINDS; i++, n++) {
+		plurals[n] = both[2 * n] = kind_info((enum kind)i)->plural;
+		both[2 * n + 1] = kind_info((enum kind)i)->name;
+	}
+	if ((near = near_find(word, both)))
+		str_addf(&s, "did you mean '%s'? ", kind_find(near)->plural);
+	near_explain(&s, "", plurals, "kinds are");
 	err_set(e, EINVAL, "unknown kind '%.60s': %s", word, s.s);
 	return NULL;
 }

@@ -11,14 +11,12 @@
 
 struct loop;
 
-#define RESOURCE_WHERE_MAX     4200
 #define RESOURCE_DEFAULT_WHERE "sqlite:/var/lib/korat/korat.db"
 
-#define RESOURCE_OPT_DATASTORE                                                     \
-	{                                                                          \
-		"datastore", 0, "WHERE",                                           \
-			"where the resources are (default: $KORAT_DATASTORE, the " \
-			"lab's, " RESOURCE_DEFAULT_WHERE ")"                       \
+#define RESOURCE_OPT_DATASTORE                                                                       \
+	{                                                                                            \
+		"datastore", 0, "WHERE",                                                             \
+			"where resources are (default: $KORAT_DATASTORE, the lab's, the node's own)" \
 	}
 #define RESOURCE_OPT_FILE                                                                           \
 	{                                                                                           \

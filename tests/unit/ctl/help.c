@@ -96,6 +96,9 @@ static void test_golden(void **state)
 	compare("lab exec --help", "lab_exec.txt");
 	compare("help lab pod add", "lab_pod_add.txt");
 	compare("lab node add --help", "lab_node_add.txt");
+	compare("apply --help", "apply.txt");
+	compare("help get", "get.txt");
+	compare("delete --help", "delete.txt");
 }
 
 static void test_help(void **state)
