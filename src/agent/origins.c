@@ -55,7 +55,7 @@ static void want_blocks(struct agent *a)
 	struct world_affinity *aff, *tmp;
 
 	map_each (w->affinities, aff, tmp) {
-		if (strcmp(aff->affinity.host, w->me) != 0 || aff->affinity.state == AFFINITY_PENDING)
+		if (strcmp(aff->affinity.host, w->me) != 0 || !world_holds(w, &aff->affinity))
 			continue;
 		want_blackhole(a, &aff->affinity.cidr);
 		if (exported(w, &aff->affinity.cidr))

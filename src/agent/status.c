@@ -62,7 +62,7 @@ static json_t *blocks_json(const struct agent *a)
 	size_t n = 0;
 
 	map_each (a->world.affinities, aff, tmp)
-		if (!strcmp(aff->affinity.host, a->me) && aff->affinity.state != AFFINITY_PENDING)
+		if (!strcmp(aff->affinity.host, a->me) && world_holds(&a->world, &aff->affinity))
 			v[n++] = aff->affinity.cidr;
 	qsort(v, n, sizeof(*v), by_cidr);
 	for (size_t i = 0; i < n; i++)

@@ -391,6 +391,20 @@ const struct ippool *world_pool_of(const struct world *w, const struct addr *a)
 	return NULL;
 }
 
+bool world_holds(const struct world *w, const struct affinity *a)
+{
+	struct world_block *b;
+	const char *host;
+
+	if (a->state == AFFINITY_PENDING)
+		return false;
+	map_find(w->blocks, &a->cidr, b);
+	if (!b)
+		return a->state == AFFINITY_CONFIRMED;
+	host = block_host(&b->block);
+	return !host || !strcmp(host, a->host);
+}
+
 bool world_owns(const struct world *w, const struct prefix *cidr)
 {
 	struct world_affinity *a;
@@ -398,7 +412,7 @@ bool world_owns(const struct world *w, const struct prefix *cidr)
 
 	affinity_name(w->me, cidr, name);
 	map_find_str(w->affinities, name, a);
-	return a && a->affinity.state != AFFINITY_PENDING;
+	return a && world_holds(w, &a->affinity);
 }
 
 uint32_t world_asn(const struct world *w, const struct node *n)

@@ -111,6 +111,13 @@ const struct node *world_me(const struct world *w); /* our Node, or NULL */
 struct world_wep *world_find_wep(struct world *w, const char *store_name);
 /* The pool that holds a, or NULL. */
 const struct ippool *world_pool_of(const struct world *w, const struct addr *a);
+/*
+ * Does this affinity make its block one of its host's: announced, and backed by a blackhole? Not while it is
+ * pending, and not where the block is another host's by now, or is gone: an affinity on its way out
+ * (pendingDeletion) stays behind when whoever was taking it out is interrupted, and a blackhole for somebody
+ * else's block would cut its pods off.
+ */
+bool world_holds(const struct world *w, const struct affinity *a);
 /* Does this node own the block (affinity confirmed or on its way out)? */
 bool world_owns(const struct world *w, const struct prefix *cidr);
 uint32_t world_asn(const struct world *w, const struct node *n); /* n NULL = the cluster's */
