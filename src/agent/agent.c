@@ -61,8 +61,11 @@ static void tell_stated(struct agent *a)
 static void apply_routes(struct agent *a)
 {
 	struct err e = { 0 };
+	enum routes_left left = routes_apply(&a->routes, a->nl, may_delete(a), AGENT_ROUTE_BUDGET, &e);
 
-	if (routes_apply(&a->routes, a->nl, may_delete(a), AGENT_ROUTE_BUDGET, &e) && !timer_armed(&a->retry))
+	if (left == ROUTES_MORE)
+		a->io.soon(a->io.arg);
+	else if (left == ROUTES_LATER && !timer_armed(&a->retry))
 		timer_start(a->timers, &a->retry, a->io.now(a->io.arg) + AGENT_RETRY);
 	if (e.code)
 		log_err(&e, "program routes");
@@ -82,6 +85,8 @@ void agent_settle(struct agent *a)
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		if (dirty & order[i].when)
 			order[i].derive(a);
+	if (routes_take_released(&a->routes))
+		fib_restate(a);
 	listen_as_configured(a);
 	tell_stated(a);
 	apply_routes(a);
@@ -144,9 +149,11 @@ static void on_compare(struct timer *t, usec_t now)
 	struct agent *a = container_of(t, struct agent, compare);
 	struct err e = { 0 };
 
-	if (compare_kernel(a, &e) < 0)
+	bool done = compare_kernel(a, &e) == 0;
+
+	if (!done)
 		log_err(&e, "compare the kernel's routes");
-	timer_start(a->timers, &a->compare, now + AGENT_COMPARE_PERIOD);
+	timer_start(a->timers, &a->compare, now + (done ? AGENT_COMPARE_PERIOD : AGENT_RETRY));
 }
 
 static void on_retry(struct timer *t, usec_t now)

@@ -110,6 +110,7 @@ void fib_on_route(struct agent *a, const struct ipc_route *r)
 	if (r->own || !r->nhops) {
 		if (p)
 			forget(a, p);
+		agent_wake(a, 0);
 		return;
 	}
 	if (!p) {
@@ -161,18 +162,23 @@ void fib_on_synced(struct agent *a)
 	agent_wake(a, 0);
 }
 
+void fib_restate(struct agent *a)
+{
+	struct fib_prefix *p, *tmp;
+
+	map_each (a->fib.map, p, tmp)
+		want(a, p);
+}
+
 void fib_derive(struct agent *a)
 {
 	struct fib_nexthop *nh, *tnh;
-	struct fib_prefix *p, *tp;
 	bool changed = false;
 
 	map_each (a->fib.nexthops, nh, tnh)
 		changed |= resolve(a, nh);
-	if (!changed)
-		return;
-	map_each (a->fib.map, p, tp)
-		want(a, p);
+	if (changed)
+		fib_restate(a);
 }
 
 void fib_done(struct fib *f)

@@ -53,5 +53,6 @@ void fib_on_route(struct agent *a, const struct ipc_route *r);
 void fib_on_gone(struct agent *a, const struct prefix *p);
 void fib_on_speaker(struct agent *a); /* a telling begins: what it does not mention goes at fib_on_synced() */
 void fib_on_synced(struct agent *a);
-void fib_derive(struct agent *a); /* after links or routes changed: resolve the next hops again */
+void fib_derive(struct agent *a);  /* after links or routes changed: resolve the next hops again */
+void fib_restate(struct agent *a); /* wants all routes again */
 void fib_done(struct fib *f);

@@ -109,6 +109,7 @@ static void note(struct routes *r, struct route_entry *en)
 
 	if (op == DELTA_KEEP) {
 		list_del(&en->dirty);
+		en->fault[0] = '\0';
 	} else if (op == DELTA_FORGET) {
 		forget(r, en);
 	} else if (list_empty(&en->dirty)) {
@@ -125,8 +126,11 @@ void routes_want(struct routes *r, enum route_class c, const struct route *want)
 {
 	struct route_entry *en = entry(r, want->table, &want->dst, c);
 
-	if (en->delta.wanted && en->class < c)
-		return; /* a stronger class has it */
+	if (en->delta.wanted && en->class < c) {
+		en->contested = true; /* a stronger class has it */
+		return;
+	}
+	en->contested |= en->delta.wanted && en->class > c;
 	if (!en->delta.wanted || en->class != c) {
 		r->count[en->class] -= en->delta.wanted;
 		r->count[c]++;
@@ -143,7 +147,17 @@ static void unwant(struct routes *r, struct route_entry *en)
 {
 	en->delta.wanted = false;
 	r->count[en->class]--;
+	r->released |= en->contested;
+	en->contested = false;
 	note(r, en);
+}
+
+bool routes_take_released(struct routes *r)
+{
+	bool released = r->released;
+
+	r->released = false;
+	return released;
 }
 
 void routes_sweep(struct routes *r, enum route_class c)
@@ -168,6 +182,7 @@ void routes_seen(struct routes *r, enum route_class c, const struct route *have)
 	struct route_entry *en = entry(r, have->table, &have->dst, c);
 
 	en->delta.present = true;
+	en->dump = r->dump;
 	en->delta.stamp = en->delta.wanted ? en->delta.stamp : 0;
 	if (en->delta.wanted) {
 		en->delta.differs = !value_is(en, have);
@@ -189,32 +204,45 @@ void routes_seen_gone(struct routes *r, const struct route *had)
 	note(r, en);
 }
 
+static bool uses(const struct route_entry *en, uint32_t ifindex)
+{
+	const struct route_hop *hops = en->hops ? en->hops : &en->hop;
+
+	for (size_t i = 0; i < en->nhops; i++)
+		if (hops[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
 void routes_seen_link_down(struct routes *r, uint32_t ifindex)
 {
 	struct route_entry *en, *tmp;
 
 	map_each (r->map, en, tmp) {
-		if (!en->delta.present || !en->nhops || en->hop.ifindex != ifindex)
+		if (!en->delta.present || !uses(en, ifindex))
 			continue;
-		en->delta.present = false;
+		/* One of several next hops died: the route is there, but no longer as it was. */
+		if (en->nhops > 1)
+			en->delta.differs = en->delta.wanted;
+		else
+			en->delta.present = false;
 		note(r, en);
 	}
 }
 
 void routes_dump_begin(struct routes *r)
 {
-	struct route_entry *en, *tmp;
-
-	map_each (r->map, en, tmp)
-		en->delta.present = false;
+	r->dump++;
 }
 
 void routes_dump_end(struct routes *r)
 {
 	struct route_entry *en, *tmp;
 
-	map_each (r->map, en, tmp)
+	map_each (r->map, en, tmp) {
+		en->delta.present &= en->dump == r->dump;
 		note(r, en);
+	}
 }
 
 /* ---- applying ---- */
@@ -291,8 +319,10 @@ static int send_batch(struct batch *b, struct nl *nl, struct err *e)
 	return nl_batch_end(nl, on_result, b, e);
 }
 
-bool routes_apply(struct routes *r, struct nl *nl, unsigned may_delete, size_t budget, struct err *e)
+enum routes_left routes_apply(struct routes *r, struct nl *nl, unsigned may_delete, size_t budget,
+			      struct err *e)
 {
+	uint64_t before = r->replaced + r->deleted;
 	struct batch b = { .r = r };
 	size_t tried = 0, waiting = 0;
 	struct route_entry *en;
@@ -304,8 +334,10 @@ bool routes_apply(struct routes *r, struct nl *nl, unsigned may_delete, size_t b
 		if (!n)
 			break;
 		if (send_batch(&b, nl, e) < 0)
-			return true;
+			return ROUTES_LATER;
 		tried += n;
 	}
-	return !list_empty(&r->dirty);
+	if (list_empty(&r->dirty))
+		return ROUTES_DONE;
+	return tried == budget && r->replaced + r->deleted > before ? ROUTES_MORE : ROUTES_LATER;
 }

@@ -261,10 +261,132 @@ static void one_refused_route_does_not_hold_up_the_others(void **state)
 		routes_want(&r, ROUTES_FIB, &a);
 	}
 	/* Every one is tried once, within the budget, and the call ends. */
-	assert_true(routes_apply(&r, &nl, ALL, 150, NULL));
+	assert_int_equal(routes_apply(&r, &nl, ALL, 150, NULL), ROUTES_LATER);
 	assert_int_equal(r.failed, 150);
 	assert_true(routes_apply(&r, &nl, ALL, 1000, NULL));
 	assert_int_equal(r.failed, 350);
+	routes_done(&r);
+}
+
+/* A big table is worked off turn by turn without waiting in between, but refused routes alone do not spin. */
+static void a_used_up_budget_goes_on_at_once(void **state)
+{
+	struct nl nl = { 0 };
+	struct routes r;
+	char dst[32];
+
+	routes_init(&r);
+	for (int i = 0; i < 20; i++) {
+		snprintf(dst, sizeof(dst), "10.9.%d.0/26", i);
+		struct route a = via(dst, "172.16.67.139", ROUTE_PROTO_BIRD, RTN_UNICAST);
+		routes_want(&r, ROUTES_FIB, &a);
+	}
+	assert_int_equal(routes_apply(&r, &nl, ALL, 15, NULL), ROUTES_MORE);
+	nl.refuse = ENETUNREACH;
+	assert_int_equal(routes_apply(&r, &nl, ALL, 5, NULL), ROUTES_LATER);
+	nl.refuse = 0;
+	assert_int_equal(routes_apply(&r, &nl, ALL, 15, NULL), ROUTES_DONE);
+	routes_done(&r);
+}
+
+/* A learned /32 for an address that a pod of ours has: when the pod goes, the learned route takes its place.
+ */
+static void a_weaker_class_gets_its_turn_back(void **state)
+{
+	struct nl nl = { 0 };
+	struct routes r;
+	struct route pod = via("10.8.1.1/32", NULL, RTPROT_BOOT, RTN_UNICAST);
+	struct route learned = via("10.8.1.1/32", "172.16.67.139", ROUTE_PROTO_BIRD, RTN_UNICAST);
+
+	pod.nhops = 1;
+	pod.hops[0].ifindex = 7;
+	routes_init(&r);
+	for (int pod_first = 0; pod_first < 2; pod_first++) {
+		routes_begin(&r, ROUTES_POD);
+		if (pod_first)
+			routes_want(&r, ROUTES_POD, &pod);
+		routes_want(&r, ROUTES_FIB, &learned);
+		if (!pod_first)
+			routes_want(&r, ROUTES_POD, &pod);
+		routes_sweep(&r, ROUTES_POD);
+		assert_false(routes_take_released(&r));
+		assert_int_equal(routes_apply(&r, &nl, ALL, 100, NULL), ROUTES_DONE);
+		routes_begin(&r, ROUTES_POD);
+		routes_sweep(&r, ROUTES_POD);
+		assert_true(routes_take_released(&r));
+		assert_false(routes_take_released(&r));
+		routes_want(&r, ROUTES_FIB, &learned);
+		assert_int_equal(routes_apply(&r, &nl, ALL, 100, NULL), ROUTES_DONE);
+		assert_int_equal(nl.n, 1);
+		assert_int_equal(nl.fib[0].protocol, ROUTE_PROTO_BIRD);
+		assert_int_equal(nl.dels, 0);
+	}
+	routes_done(&r);
+}
+
+/* Nothing is concluded from a dump that broke off. */
+static void a_broken_dump_changes_nothing(void **state)
+{
+	struct nl nl = { 0 };
+	struct routes r;
+	struct route a = via("10.8.1.0/26", "172.16.67.139", ROUTE_PROTO_BIRD, RTN_UNICAST);
+
+	routes_init(&r);
+	routes_want(&r, ROUTES_FIB, &a);
+	routes_apply(&r, &nl, ALL, 100, NULL);
+	routes_dump_begin(&r);
+	routes_unwant(&r, ROUTES_FIB, RT_TABLE_MAIN, &a.dst);
+	routes_apply(&r, &nl, ALL, 100, NULL);
+	assert_int_equal(nl.n, 0);
+	assert_null(routes_find(&r, RT_TABLE_MAIN, &a.dst));
+	/* A complete one that does not mention a route says that it is not there. */
+	routes_want(&r, ROUTES_FIB, &a);
+	routes_apply(&r, &nl, ALL, 100, NULL);
+	nl.n = 0;
+	routes_dump_begin(&r);
+	routes_dump_end(&r);
+	routes_apply(&r, &nl, ALL, 100, NULL);
+	assert_int_equal(nl.n, 1);
+	routes_done(&r);
+}
+
+/* The kernel reports our own deletion after we have added the route again. */
+static void a_late_echo_leaves_no_fault_behind(void **state)
+{
+	struct nl nl = { 0 };
+	struct routes r;
+	struct route a = via("10.8.1.0/26", "172.16.67.139", ROUTE_PROTO_BIRD, RTN_UNICAST);
+
+	routes_init(&r);
+	routes_want(&r, ROUTES_FIB, &a);
+	routes_apply(&r, &nl, ALL, 100, NULL);
+	routes_seen_gone(&r, &a);
+	assert_int_equal(routes_apply(&r, &nl, ALL, 100, NULL), ROUTES_LATER);
+	routes_seen(&r, ROUTES_FIB, &a);
+	assert_string_equal(routes_find(&r, RT_TABLE_MAIN, &a.dst)->fault, "");
+	assert_int_equal(routes_apply(&r, &nl, ALL, 100, NULL), ROUTES_DONE);
+	routes_done(&r);
+}
+
+/* One of two next hops dies: the kernel keeps the route, which is replaced, not added. */
+static void a_dead_next_hop_of_several(void **state)
+{
+	struct nl nl = { 0 };
+	struct routes r;
+	struct route a = via("10.8.1.0/26", "172.16.67.139", ROUTE_PROTO_BIRD, RTN_UNICAST);
+
+	a.nhops = 2;
+	a.hops[1].ifindex = 3;
+	assert_true(addr_parse("172.16.68.139", &a.hops[1].gateway));
+	routes_init(&r);
+	routes_want(&r, ROUTES_FIB, &a);
+	routes_apply(&r, &nl, ALL, 100, NULL);
+	routes_seen_link_down(&r, 3);
+	a.nhops = 1;
+	routes_want(&r, ROUTES_FIB, &a);
+	assert_int_equal(routes_apply(&r, &nl, ALL, 100, NULL), ROUTES_DONE);
+	assert_int_equal(nl.replaces, 1);
+	assert_int_equal(nl.fib[0].nhops, 1);
 	routes_done(&r);
 }
 
@@ -277,6 +399,11 @@ int main(void)
 		cmocka_unit_test(a_foreign_route_is_left_alone_and_reported),
 		cmocka_unit_test(what_somebody_deleted_comes_back),
 		cmocka_unit_test(one_refused_route_does_not_hold_up_the_others),
+		cmocka_unit_test(a_used_up_budget_goes_on_at_once),
+		cmocka_unit_test(a_weaker_class_gets_its_turn_back),
+		cmocka_unit_test(a_broken_dump_changes_nothing),
+		cmocka_unit_test(a_late_echo_leaves_no_fault_behind),
+		cmocka_unit_test(a_dead_next_hop_of_several),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
