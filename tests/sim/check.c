@@ -168,10 +168,23 @@ static void want_via(struct wants *w, const struct prefix *dst, const struct sim
 	snprintf(x->dev, sizeof(x->dev), "ens192");
 }
 
+/* An affinity on its way out may be left behind while the block is another's already. */
+static bool holds(struct sim *s, const struct stored *aff)
+{
+	struct stored *b;
+
+	if (aff->kind != KIND_AFFINITY || aff->affinity.state == AFFINITY_PENDING)
+		return false;
+	b = block_of(s, &aff->affinity.cidr.addr);
+	if (!b)
+		return aff->affinity.state == AFFINITY_CONFIRMED;
+	return !block_host(&b->block) || !strcmp(block_host(&b->block), aff->affinity.host);
+}
+
 static void want_blocks(struct wants *w)
 {
 	for (struct stored *o = datastore_first(w->sim); o; o = o->hh.next) {
-		if (o->kind != KIND_AFFINITY || o->affinity.state == AFFINITY_PENDING)
+		if (!holds(w->sim, o))
 			continue;
 		struct sim_node *owner = node_by_name(w->sim, o->affinity.host);
 		if (owner == w->node)
@@ -184,8 +197,7 @@ static void want_blocks(struct wants *w)
 static bool owns(struct sim *s, const struct sim_node *n, const struct addr *a)
 {
 	for (struct stored *o = datastore_first(s); o; o = o->hh.next)
-		if (o->kind == KIND_AFFINITY && o->affinity.state != AFFINITY_PENDING &&
-		    prefix_has(&o->affinity.cidr, a) && !strcmp(o->affinity.host, n->name))
+		if (holds(s, o) && prefix_has(&o->affinity.cidr, a) && !strcmp(o->affinity.host, n->name))
 			return true;
 	return false;
 }

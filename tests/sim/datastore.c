@@ -518,15 +518,30 @@ static void op_unwatch(void *b, void *p)
 
 /* ---- clients ---- */
 
+/*
+ * What a dead process had sent still arrives, or does not; but before its successor is there: an allocation
+ * that came later still would be known to nobody, and only a garbage collector of IPAM could find it.
+ */
+static void orphan(struct request *r)
+{
+	struct sim *s = r->ds->sim;
+
+	r->client = NULL;
+	if (r->landed || s->ended || sim_chance(s, 30))
+		request_free(r);
+	else
+		sim_after(s, &r->timer, sim_between(s, 1, 20 * MSEC));
+}
+
 static void op_close(void *b)
 {
 	struct client *c = b;
-	struct request *r;
+	struct request *r, *rt;
 	struct watch *w, *tmp;
 
-	list_each (r, &c->node->sim->ds->requests, list)
+	list_each_safe (r, rt, &c->node->sim->ds->requests, list)
 		if (r->client == c)
-			r->client = NULL;
+			orphan(r);
 	list_each_safe (w, tmp, &c->watches, list)
 		watch_free(w);
 	list_del(&c->list);
@@ -618,20 +633,25 @@ void datastore_reconfigure(struct sim *s)
 			    "asNumber", asn));
 }
 
-static void write_nodes(struct sim *s)
+void datastore_node(struct sim_node *n, bool there)
 {
 	static const uint8_t uid[16] = { 1 };
+	struct sim *s = n->sim;
+	struct node doc = { .ipv4 = n->v4, .net4 = prefix_of(&n->v4, 24) };
+	struct stored *old = lookup(s->ds, KIND_NODE, n->name);
 
-	for (size_t i = 0; i < SIM_NODES; i++) {
-		struct sim_node *n = &s->node[i];
-		struct node doc = { .ipv4 = n->v4, .net4 = prefix_of(&n->v4, 24) };
-		if (s->plan.v6) {
-			doc.ipv6 = n->v6;
-			doc.net6 = prefix_of(&n->v6, 64);
-		}
-		snprintf(doc.name, sizeof(doc.name), "%s", n->name);
-		store_doc(s, KIND_NODE, n->name, node_encode(&doc, uid, s->wall));
+	if (!there && old) {
+		append(s->ds, KIND_NODE, n->name, NULL);
+		stored_free(s->ds, old);
 	}
+	if (!there)
+		return;
+	if (s->plan.v6) {
+		doc.ipv6 = n->v6;
+		doc.net6 = prefix_of(&n->v6, 64);
+	}
+	snprintf(doc.name, sizeof(doc.name), "%s", n->name);
+	store_doc(s, KIND_NODE, n->name, node_encode(&doc, uid, s->wall));
 }
 
 void datastore_start(struct sim *s)
@@ -642,7 +662,8 @@ void datastore_start(struct sim *s)
 	s->ds = ds;
 	list_init(&ds->clients);
 	list_init(&ds->requests);
-	write_nodes(s);
+	for (size_t i = 0; i < SIM_NODES; i++)
+		datastore_node(&s->node[i], true);
 	if (s->plan.tight)
 		store_doc(s, KIND_IPPOOL, "tight", pool_doc("tight", "10.8.0.0/28", 30));
 	else if (s->plan.small_blocks)

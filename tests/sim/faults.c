@@ -20,7 +20,7 @@ struct heal {
 	unsigned a, b;
 };
 
-#define FAULTS 13
+#define FAULTS 14
 struct faults {
 	struct fault fault[FAULTS];
 	size_t n;
@@ -166,6 +166,22 @@ static void steal(struct sim *s)
 	kernel_steal(any(s));
 }
 
+static void heal_node(struct sim *s, unsigned a, unsigned b)
+{
+	sim_trace(s, "Node %s is made again", s->node[a].name);
+	datastore_node(&s->node[a], true);
+}
+
+/* Somebody deletes a Node by mistake. */
+static void lose_node(struct sim *s)
+{
+	struct sim_node *n = any(s);
+
+	sim_trace(s, "Node %s is deleted", n->name);
+	datastore_node(n, false);
+	heal_after(s, sim_between(s, 10 * MSEC, 20 * SEC), heal_node, n->index, 0);
+}
+
 static void reconfigure(struct sim *s)
 {
 	datastore_reconfigure(s);
@@ -212,6 +228,7 @@ void faults_plan(struct sim *s)
 	p->thief = coin(s);
 	p->uplink_flap = coin(s);
 	p->reconfigure = coin(s);
+	p->node_gone = coin(s);
 	p->small_blocks = sim_chance(s, 60);
 	p->tight = p->small_blocks && sim_chance(s, 50);
 	p->burst = sim_chance(s, 60);
@@ -265,6 +282,7 @@ void faults_start(struct sim *s)
 	enable(s, p->thief, steal);
 	enable(s, p->uplink_flap, flap);
 	enable(s, p->reconfigure, reconfigure);
+	enable(s, p->node_gone, lose_node);
 }
 
 void faults_stop(struct sim *s)

@@ -58,9 +58,14 @@ struct theft {
 	usec_t agent_since; /* the agent that knew what to do about it */
 };
 
+struct setting {
+	struct list list;
+	char *name, *value;
+};
+
 struct kernel {
 	struct sim *sim;
-	struct list namespaces, thefts;
+	struct list namespaces, thefts, settings;
 	unsigned last_ns, last_mac;
 	struct {
 		struct kns *ns;
@@ -390,8 +395,12 @@ static struct klink *link_new(struct kns *ns, const char *name, const char *kind
 	return k;
 }
 
+static void forget_settings(struct kernel *k, const char *ifname);
+
 static void link_vanish(struct klink *k)
 {
+	if (k->ns->owner)
+		forget_settings(k->ns->sim->kernel, k->l.name);
 	flush_addrs(k->ns, k->l.ifindex);
 	k->l.flags = 0;
 	news_link(k, true);
@@ -857,7 +866,7 @@ char *route_format(const struct route *r, const char *(*name_of)(void *arg, uint
 	return buf;
 }
 
-/* ---- kern/neigh, kern/sysctl: nothing depends on them here ---- */
+/* ---- kern/neigh ---- */
 
 int neigh_dump(struct nl *nl, uint8_t family, uint32_t ifindex, neigh_fn *fn, void *arg, struct err *e)
 {
@@ -869,14 +878,57 @@ const char *neigh_state_name(uint16_t state)
 	return "REACHABLE";
 }
 
+/* ---- kern/sysctl: one list for all nodes, since pods' interfaces have names of their own ---- */
+
+static struct setting *setting_find(const char *name)
+{
+	struct setting *x;
+
+	list_each (x, &sim_now->kernel->settings, list)
+		if (!strcmp(x->name, name))
+			return x;
+	return NULL;
+}
+
+static void setting_free(struct setting *x)
+{
+	list_del(&x->list);
+	free(x->name);
+	free(x->value);
+	free(x);
+}
+
+/* They go with their interface. */
+static void forget_settings(struct kernel *k, const char *ifname)
+{
+	struct setting *x, *tmp;
+	char part[IFNAMSIZ + 2];
+
+	snprintf(part, sizeof(part), "/%s/", ifname);
+	list_each_safe (x, tmp, &k->settings, list)
+		if (strstr(x->name, part))
+			setting_free(x);
+}
+
 int sysctl_write(const char *name, const char *value, struct err *e)
 {
+	struct setting *x = setting_find(name);
+
+	if (!x) {
+		x = xcalloc(1, sizeof(*x));
+		x->name = xstrdup(name);
+		list_add_tail(&sim_now->kernel->settings, &x->list);
+	}
+	free(x->value);
+	x->value = xstrdup(value);
 	return 0;
 }
 
 int sysctl_read(const char *name, char *buf, size_t cap, struct err *e)
 {
-	snprintf(buf, cap, "1");
+	struct setting *x = setting_find(name);
+
+	snprintf(buf, cap, "%s", x ? x->value : "0");
 	return 0;
 }
 
@@ -1072,6 +1124,7 @@ void kernel_start(struct sim *s)
 	s->kernel->sim = s;
 	list_init(&s->kernel->namespaces);
 	list_init(&s->kernel->thefts);
+	list_init(&s->kernel->settings);
 	for (size_t i = 0; i < SIM_NODES; i++)
 		host_start(&s->node[i]);
 }
@@ -1092,5 +1145,7 @@ void kernel_stop(struct sim *s)
 		kernel_ns_unref(s->node[i].host);
 	if (!list_empty(&k->namespaces))
 		sim_fail(s, "a namespace is held by nobody");
+	while (!list_empty(&k->settings))
+		setting_free(list_entry(k->settings.next, struct setting, list));
 	free(k);
 }

@@ -5,6 +5,7 @@
  */
 #include "sim.h"
 
+#include "agent/status.h"
 #include "rpc/rpc.h"
 
 #include <stdarg.h>
@@ -50,6 +51,7 @@ struct rpc_req {
 	struct sim_node *node;
 	struct box *box; /* NULL: nobody waits any more */
 	bool add, handed, ended, ok;
+	bool inquiry; /* answered at once, read by who asked */
 	json_t *params, *result;
 	int fds[2];
 	char error[ERR_MSG_MAX];
@@ -96,6 +98,8 @@ static void call_end(struct rpc_req *req, bool ok)
 		sim_fail(s, "%s: a request is answered twice", req->node->label);
 	req->ended = true;
 	req->ok = ok;
+	if (req->inquiry)
+		return;
 	if (!req->box) {
 		call_free(req);
 		return;
@@ -371,6 +375,51 @@ static void on_answer(struct timer *t, usec_t now)
 	else
 		box_again(b);
 	call_free(req);
+}
+
+/* ---- questions that are answered at once ---- */
+
+static void inquire(struct sim_node *n, struct box *b, json_t *params,
+		    void (*method)(struct agent *, struct rpc_req *), const char *name)
+{
+	struct sim *s = n->sim;
+	struct rpc_req *req = xcalloc(1, sizeof(*req));
+
+	req->rt = s->rt;
+	req->node = n;
+	req->inquiry = true;
+	req->params = params;
+	req->fds[0] = b ? kernel_fd(b->ns, false) : -1;
+	req->fds[1] = b ? kernel_fd(b->ns, true) : -1;
+	list_add_tail(&s->rt->calls, &req->list);
+	method(n->agent, req);
+	if (!req->ended || !req->ok)
+		sim_fail(s, "%s: %s%s%s is answered with: %s", n->label, name, b ? " of " : "",
+			 b ? b->pod->name : "", req->ended ? req->error : "nothing");
+	call_free(req);
+}
+
+static void trace_to(struct box *from, const struct box *to)
+{
+	char src[ADDR_STR_MAX], dst[ADDR_STR_MAX];
+	json_t *p = json_pack("{s:s, s:s}", "src", addr_format(&from->addrs[0], src), "dst",
+			      addr_format(&to->addrs[0], dst));
+
+	inquire(from->pod->node, NULL, p, status_on_trace, "trace");
+}
+
+void runtime_inquire(struct sim *s)
+{
+	struct box *b, *last = NULL;
+
+	for (size_t i = 0; i < SIM_NODES; i++)
+		inquire(&s->node[i], NULL, json_object(), status_on_status, "status");
+	list_each (b, &s->rt->boxes, list) {
+		inquire(b->pod->node, b, params_of(b), pods_on_check, "CHECK");
+		if (last)
+			trace_to(b, last);
+		last = b;
+	}
 }
 
 /* ---- pods ---- */

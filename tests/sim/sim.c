@@ -262,6 +262,8 @@ bool sim_run(struct sim *s, uint64_t seed, enum mutant mutant, bool verbose)
 	run_until(s, check_converged, "converged", CALM_MAX);
 	run_for(s, STAY_TIME);
 	must_still(s, check_converged, "converged");
+	if (!s->failed)
+		runtime_inquire(s);
 	runtime_delete_all(s);
 	run_until(s, check_empty, "empty", EMPTY_MAX);
 	end(s);

@@ -50,7 +50,7 @@ struct plan {
 	bool agent_kill, agent_crash, speaker_kill;
 	bool plugin_kill, plugin_slow, sandboxes, netns_first;
 	bool store_slow, reply_lost, store_gap, store_down;
-	bool overrun, thief, uplink_flap, reconfigure;
+	bool overrun, thief, uplink_flap, reconfigure, node_gone;
 	bool small_blocks, tight, burst, two_subnets, default_route, v6;
 	unsigned pods;
 	usec_t trouble; /* how long it lasts */
@@ -170,8 +170,9 @@ void datastore_start(struct sim *s);
 void datastore_stop(struct sim *s);
 struct store *datastore_connect(struct sim_node *n);
 void datastore_break_watches(struct sim *s);
-void datastore_reconfigure(struct sim *s);	    /* somebody applies another BGPConfiguration */
-void datastore_down(struct sim_node *n, bool down); /* out of reach of one node */
+void datastore_node(struct sim_node *n, bool there); /* its Node resource */
+void datastore_reconfigure(struct sim *s);	     /* somebody applies another BGPConfiguration */
+void datastore_down(struct sim_node *n, bool down);  /* out of reach of one node */
 struct stored {
 	enum kind kind;
 	const char *name;
@@ -222,6 +223,8 @@ struct live_pod {
 	size_t naddrs;
 	const struct addr *addrs;
 };
+/* Asks CHECK of every pod, and status and trace of every agent; what they say must be good. */
+void runtime_inquire(struct sim *s);
 void runtime_each_live(struct sim *s, void (*fn)(void *arg, const struct live_pod *p), void *arg);
 
 /* faults.c */
