@@ -39,12 +39,14 @@ static void listen_as_configured(struct agent *a)
 
 	if (!a->world.synced || !a->fib.connected || port == a->listening)
 		return;
-	a->listen_fault[0] = '\0';
 	if (a->io.listen(a->io.arg, port, &e) < 0) {
+		/* Tried again in every turn, said once. */
+		if (strcmp(a->listen_fault, e.msg) != 0)
+			log_error("%s", e.msg);
 		snprintf(a->listen_fault, sizeof(a->listen_fault), "%s", e.msg);
-		log_error("%s", e.msg);
 		return;
 	}
+	a->listen_fault[0] = '\0';
 	a->listening = port;
 }
 
@@ -218,13 +220,13 @@ void agent_on_kernel(struct agent *a, const struct monitor_event *ev)
 void agent_on_speaker(struct agent *a, bool connected, bool fresh)
 {
 	a->fib.connected = connected;
-	if (!connected) {
-		a->listening = fresh ? 0 : a->listening;
+	if (!connected)
 		return;
-	}
 	fib_on_speaker(a);
-	if (fresh)
-		a->listening = 0;
+	/* Also one that was there before may have missed the last sockets; what it has, it is not given
+	 * again.
+	 */
+	a->listening = 0;
 	peers_restate(a);
 	origins_restate(a);
 	a->stating = true;

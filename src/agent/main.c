@@ -37,6 +37,7 @@ struct daemon {
 	struct rpc_server *rpc;
 	struct task settle;
 	int lock;
+	bool listened; /* the speaker has had its sockets once */
 	int exit_code;
 };
 
@@ -80,7 +81,8 @@ static int io_listen(void *arg, uint16_t port, struct err *e)
 	int r = speakerlink_listen(d->link, port, e);
 
 	/* A daemon that cannot do its work from the start had better say so and end. */
-	if (r < 0 && !d->agent->listening) {
+	d->listened |= r == 0;
+	if (r < 0 && !d->listened) {
 		d->exit_code = EXIT_CONFIG;
 		loop_stop(d->loop);
 	}
@@ -228,12 +230,14 @@ static int start(struct daemon *d, struct err *e)
 		return -e->code;
 	snprintf(path, sizeof(path), "%s/speaker.sock", o->run_dir);
 	d->link = speakerlink_new(d->loop, path, &ev);
-	d->agent = agent_new(o->node, &io, loop_timers(d->loop), d->store, d->nl, e);
-	if (!d->agent)
-		return -e->code;
+	/* The events are asked for before the agent looks: nothing happens unseen in between. They are told
+	 * from the loop, when there is an agent. */
 	d->monitor = monitor_new(d->loop, 1 << MONITOR_LINK | 1 << MONITOR_ADDR | 1 << MONITOR_ROUTE,
 				 on_kernel, d, e);
 	if (!d->monitor)
+		return -e->code;
+	d->agent = agent_new(o->node, &io, loop_timers(d->loop), d->store, d->nl, e);
+	if (!d->agent)
 		return -e->code;
 	snprintf(path, sizeof(path), "%s/agent.sock", o->run_dir);
 	d->rpc = rpc_listen(d->loop, path, methods, d, e);

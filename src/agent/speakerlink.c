@@ -114,6 +114,13 @@ static void enqueue(struct speakerlink *s, const struct ipc_msg *m, int fd)
 	uint8_t buf[IPC_MSG_MAX];
 	struct wr w = wr_to(buf, sizeof(buf));
 
+	/* The message before this one may have found the speaker gone. Nothing must be left in the queue: the
+	 * next connection begins with a greeting. */
+	if (s->fd < 0) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
 	ipc_encode(m, &w);
 	CHECK(wr_ok(&w));
 	struct outgoing *o = xmalloc(sizeof(*o) + w.len);
@@ -289,33 +296,39 @@ static int open_listener(uint8_t family, uint16_t port, struct err *e)
 
 static void close_others(struct speakerlink *s, uint16_t port)
 {
+	size_t kept = 0;
+
 	for (size_t i = 0; i < s->hello.nlisten; i++) {
 		struct ipc_msg m = { .type = IPC_UNLISTEN, .listen = s->hello.listen[i] };
 		if (s->hello.listen[i].port != port)
 			enqueue(s, &m, -1);
+		else
+			s->hello.listen[kept++] = s->hello.listen[i];
 	}
+	s->hello.nlisten = (uint8_t)kept;
+}
+
+static int listen_one(struct speakerlink *s, uint8_t family, uint16_t port, struct err *e)
+{
+	struct ipc_msg m = { .type = IPC_LISTEN, .listen = { .addr = { .family = family }, .port = port } };
+
+	if (has(s, family, port) || s->hello.nlisten == IPC_LISTEN_MAX)
+		return 0;
+	int fd = open_listener(family, port, e);
+	if (fd == -EAFNOSUPPORT && family == AF_INET6)
+		return 0; /* a kernel without IPv6 */
+	if (fd < 0)
+		return fd;
+	/* Remembered one by one: should the other family fail, this one is not opened a second time. */
+	s->hello.listen[s->hello.nlisten++] = m.listen;
+	enqueue(s, &m, fd);
+	return 0;
 }
 
 int speakerlink_listen(struct speakerlink *s, uint16_t port, struct err *e)
 {
-	static const uint8_t families[] = { AF_INET, AF_INET6 };
-	struct ipc_hello next = { 0 };
-
-	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-		struct ipc_msg m = { .type = IPC_LISTEN,
-				     .listen = { .addr = { .family = families[i] }, .port = port } };
-		if (!has(s, families[i], port)) {
-			int fd = open_listener(families[i], port, e);
-			if (fd == -EAFNOSUPPORT && families[i] == AF_INET6)
-				continue; /* a kernel without IPv6 */
-			if (fd < 0)
-				return fd;
-			enqueue(s, &m, fd);
-		}
-		next.listen[next.nlisten++] = m.listen;
-	}
+	if (listen_one(s, AF_INET, port, e) < 0 || listen_one(s, AF_INET6, port, e) < 0)
+		return -e->code;
 	close_others(s, port);
-	s->hello.nlisten = next.nlisten;
-	memcpy(s->hello.listen, next.listen, sizeof(next.listen));
 	return 0;
 }
