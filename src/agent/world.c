@@ -9,92 +9,141 @@ void world_init(struct world *w, const char *me)
 	ipamconfig_default(&w->ipam);
 }
 
-static void free_block(struct world *w, struct world_block *b)
+/* ---- leaving: one function a kind. `seen` is part of every object ---- */
+
+static void drop_pool(struct world *w, struct world_seen *s)
 {
+	struct world_pool *p = container_of(s, struct world_pool, seen);
+
+	map_del(w->pools, p);
+	free(p);
+}
+
+static void drop_node(struct world *w, struct world_seen *s)
+{
+	struct world_node *n = container_of(s, struct world_node, seen);
+
+	map_del(w->nodes, n);
+	free(n);
+}
+
+static void drop_block(struct world *w, struct world_seen *s)
+{
+	struct world_block *b = container_of(s, struct world_block, seen);
+
 	map_del(w->blocks, b);
 	block_done(&b->block);
 	free(b);
 }
 
-static void free_affinity(struct world *w, struct world_affinity *a)
+static void drop_affinity(struct world *w, struct world_seen *s)
 {
+	struct world_affinity *a = container_of(s, struct world_affinity, seen);
+
 	map_del(w->affinities, a);
 	free(a->name);
 	free(a);
 }
 
-static void free_wep(struct world *w, struct world_wep *p)
+static void drop_wep(struct world *w, struct world_seen *s)
 {
+	struct world_wep *p = container_of(s, struct world_wep, seen);
+
 	map_del(w->weps, p);
 	json_decref(p->doc);
 	free(p->name);
 	free(p);
 }
 
-static void free_pool(struct world *w, struct world_pool *p)
+/* Those of which there is one stay in place and fall back to what holds without them. */
+
+static void drop_bgpconfig(struct world *w, struct world_seen *s)
 {
-	map_del(w->pools, p);
-	free(p);
+	*(s == &w->bgp_node_seen ? &w->bgp_node : &w->bgp_default) = (struct bgpconfig){ 0 };
+	*s = (struct world_seen){ 0 };
 }
 
-static void free_node(struct world *w, struct world_node *n)
+static void drop_ipamconfig(struct world *w, struct world_seen *s)
 {
-	map_del(w->nodes, n);
-	free(n);
+	ipamconfig_default(&w->ipam);
+	*s = (struct world_seen){ 0 };
 }
 
-void world_done(struct world *w)
+static void drop_clusterinfo(struct world *w, struct world_seen *s)
 {
-	struct world_pool *pool, *tpool;
-	struct world_node *node, *tnode;
-	struct world_block *block, *tblock;
-	struct world_affinity *aff, *taff;
-	struct world_wep *wep, *twep;
-
-	map_each (w->pools, pool, tpool)
-		free_pool(w, pool);
-	map_each (w->nodes, node, tnode)
-		free_node(w, node);
-	map_each (w->blocks, block, tblock)
-		free_block(w, block);
-	map_each (w->affinities, aff, taff)
-		free_affinity(w, aff);
-	map_each (w->weps, wep, twep)
-		free_wep(w, wep);
+	w->has_clusterinfo = w->datastore_ready = false;
+	*s = (struct world_seen){ 0 };
 }
 
-/* Is this news? Then remember how new. */
-static bool newer(struct world_seen *s, int64_t rev, uint64_t stamp)
-{
-	s->stamp = stamp;
-	if (rev <= s->rev && s->rev)
-		return false;
-	s->rev = rev;
-	return true;
-}
+/* ---- finding: what is known under a name, or NULL ---- */
 
-/* A deletion is news only if nothing newer is known. */
-static bool deletes(const struct world_seen *s, int64_t rev)
-{
-	return rev >= s->rev;
-}
-
-/* ---- one function per kind: doc NULL means "it does not exist" ---- */
-
-static int learn_pool(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
+static struct world_seen *find_pool(struct world *w, const char *name)
 {
 	struct world_pool *p;
-	struct ippool decoded;
 
 	map_find_str(w->pools, name, p);
-	if (!doc) {
-		if (p && !deletes(&p->seen, rev))
-			return 0;
-		if (p)
-			free_pool(w, p);
-		w->dirty |= p ? DIRTY_POOLS : 0;
-		return 0;
-	}
+	return p ? &p->seen : NULL;
+}
+
+static struct world_seen *find_node(struct world *w, const char *name)
+{
+	struct world_node *n;
+
+	map_find_str(w->nodes, name, n);
+	return n ? &n->seen : NULL;
+}
+
+static struct world_seen *find_block(struct world *w, const char *name)
+{
+	struct world_block *b;
+	struct prefix cidr;
+
+	if (block_parse_name(name, &cidr) < 0)
+		return NULL;
+	map_find(w->blocks, &cidr, b);
+	return b ? &b->seen : NULL;
+}
+
+static struct world_seen *find_affinity(struct world *w, const char *name)
+{
+	struct world_affinity *a;
+
+	map_find_str(w->affinities, name, a);
+	return a ? &a->seen : NULL;
+}
+
+static struct world_seen *find_wep(struct world *w, const char *name)
+{
+	struct world_wep *p = world_find_wep(w, name);
+
+	return p ? &p->seen : NULL;
+}
+
+static struct world_seen *find_bgpconfig(struct world *w, const char *name)
+{
+	if (!strcmp(name, "default"))
+		return &w->bgp_default_seen;
+	return !strncmp(name, "node.", 5) && !strcmp(name + 5, w->me) ? &w->bgp_node_seen : NULL;
+}
+
+static struct world_seen *find_ipamconfig(struct world *w, const char *name)
+{
+	return &w->ipam_seen;
+}
+
+static struct world_seen *find_clusterinfo(struct world *w, const char *name)
+{
+	return !strcmp(name, "default") ? &w->clusterinfo_seen : NULL;
+}
+
+/* ---- entering: what is new to us, or newer. *seen is what find said; NULL afterwards if it does not concern
+ * this node. On failure nothing has changed ---- */
+
+static int put_pool(struct world *w, const char *name, json_t *doc, struct world_seen **seen, struct err *e)
+{
+	struct world_pool *p = *seen ? container_of(*seen, struct world_pool, seen) : NULL;
+	struct ippool decoded;
+
 	if (ippool_decode(doc, &decoded, e) < 0)
 		return err_in(e, "IPPool %s", name);
 	if (!p) {
@@ -102,116 +151,44 @@ static int learn_pool(struct world *w, const char *name, json_t *doc, int64_t re
 		snprintf(p->pool.name, sizeof(p->pool.name), "%s", name);
 		HASH_ADD_STR(w->pools, pool.name, p);
 	}
-	if (!newer(&p->seen, rev, w->stamp))
-		return 0;
 	/* The name is the key of the map: it stays in place. */
 	memcpy(decoded.name, p->pool.name, sizeof(decoded.name));
 	p->pool = decoded;
-	w->dirty |= DIRTY_POOLS;
+	*seen = &p->seen;
 	return 0;
 }
 
-static int learn_node(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
+static int put_node(struct world *w, const char *name, json_t *doc, struct world_seen **seen, struct err *e)
 {
-	struct world_node *n;
+	struct world_node *n = *seen ? container_of(*seen, struct world_node, seen) : NULL;
 	struct node decoded = { 0 };
-	char fault[200] = "";
+	struct err why = { 0 };
+	int r = node_decode(doc, &decoded, &why);
 
-	map_find_str(w->nodes, name, n);
-	if (!doc) {
-		if (n && !deletes(&n->seen, rev))
-			return 0;
-		if (n)
-			free_node(w, n);
-		w->dirty |= n ? DIRTY_NODES : 0;
-		return 0;
-	}
-	if (node_decode(doc, &decoded, e) < 0) {
-		/* Kept, so that the node's own agent can say what is wrong with it. */
-		snprintf(fault, sizeof(fault), "%.199s", e ? e->msg : "");
+	/* One that cannot be used is kept all the same, so that the node's own agent can say what is wrong
+	 * with it. */
+	if (r < 0)
 		decoded = (struct node){ 0 };
-	}
 	if (!n) {
 		n = xcalloc(1, sizeof(*n));
 		snprintf(n->node.name, sizeof(n->node.name), "%s", name);
 		HASH_ADD_STR(w->nodes, node.name, n);
 	}
-	if (!newer(&n->seen, rev, w->stamp))
-		return 0;
 	memcpy(decoded.name, n->node.name, sizeof(decoded.name));
 	n->node = decoded;
-	memcpy(n->fault, fault, sizeof(fault));
-	w->dirty |= DIRTY_NODES;
-	return fault[0] ? err_in(e, "Node %s", name) : 0;
+	snprintf(n->fault, sizeof(n->fault), "%.199s", why.msg);
+	*seen = &n->seen;
+	return r < 0 ? err_set(e, why.code, "Node %s: %s", name, why.msg) : 0;
 }
 
-static int learn_bgpconfig(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
+static int put_block(struct world *w, const char *name, json_t *doc, struct world_seen **seen, struct err *e)
 {
-	struct bgpconfig decoded = { 0 };
-	struct bgpconfig *at = NULL;
-
-	if (!strcmp(name, "default"))
-		at = &w->bgp_default;
-	else if (!strncmp(name, "node.", 5) && !strcmp(name + 5, w->me))
-		at = &w->bgp_node;
-	if (!at)
-		return 0;
-	if (doc && bgpconfig_decode(doc, &decoded, e) < 0)
-		return err_in(e, "BGPConfiguration %s", name);
-	*at = decoded;
-	w->dirty |= DIRTY_CONFIG;
-	return 0;
-}
-
-static int learn_wep(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
-{
-	struct world_wep *p;
-	struct wep decoded;
-
-	map_find_str(w->weps, name, p);
-	if (!doc) {
-		if (p && !deletes(&p->seen, rev))
-			return 0;
-		if (p)
-			free_wep(w, p);
-		w->dirty |= p ? DIRTY_PODS : 0;
-		return 0;
-	}
-	if (wep_decode(doc, &decoded, e) < 0)
-		return err_in(e, "WorkloadEndpoint %s", name);
-	if (strcmp(decoded.node, w->me) != 0)
-		return 0;
-	if (!p) {
-		p = xcalloc(1, sizeof(*p));
-		p->name = xstrdup(name);
-		map_add_str(w->weps, name, p);
-	}
-	if (!newer(&p->seen, rev, w->stamp))
-		return 0;
-	p->wep = decoded;
-	json_decref(p->doc);
-	p->doc = json_incref(doc);
-	w->dirty |= DIRTY_PODS;
-	return 0;
-}
-
-static int learn_block(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
-{
-	struct world_block *b;
+	struct world_block *b = *seen ? container_of(*seen, struct world_block, seen) : NULL;
 	struct prefix cidr;
 	struct block decoded;
 
 	if (block_parse_name(name, &cidr) < 0)
 		return err_set(e, EINVAL, "block %s: the name is not a CIDR", name);
-	map_find(w->blocks, &cidr, b);
-	if (!doc) {
-		if (b && !deletes(&b->seen, rev))
-			return 0;
-		if (b)
-			free_block(w, b);
-		w->dirty |= b ? DIRTY_BLOCKS : 0;
-		return 0;
-	}
 	if (block_decode(doc, &decoded, e) < 0)
 		return err_in(e, "block %s", name);
 	if (!prefix_eq(&decoded.cidr, &cidr)) {
@@ -223,30 +200,18 @@ static int learn_block(struct world *w, const char *name, json_t *doc, int64_t r
 		b->cidr = cidr;
 		map_add(w->blocks, cidr, b);
 	}
-	if (!newer(&b->seen, rev, w->stamp)) {
-		block_done(&decoded);
-		return 0;
-	}
 	block_done(&b->block);
 	b->block = decoded;
-	w->dirty |= DIRTY_BLOCKS;
+	*seen = &b->seen;
 	return 0;
 }
 
-static int learn_affinity(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
+static int put_affinity(struct world *w, const char *name, json_t *doc, struct world_seen **seen,
+			struct err *e)
 {
-	struct world_affinity *a;
+	struct world_affinity *a = *seen ? container_of(*seen, struct world_affinity, seen) : NULL;
 	struct affinity decoded;
 
-	map_find_str(w->affinities, name, a);
-	if (!doc) {
-		if (a && !deletes(&a->seen, rev))
-			return 0;
-		if (a)
-			free_affinity(w, a);
-		w->dirty |= a ? DIRTY_BLOCKS : 0;
-		return 0;
-	}
 	if (affinity_decode(name, doc, &decoded, e) < 0)
 		return err_in(e, "block affinity %s", name);
 	if (!a) {
@@ -254,63 +219,145 @@ static int learn_affinity(struct world *w, const char *name, json_t *doc, int64_
 		a->name = xstrdup(name);
 		map_add_str(w->affinities, name, a);
 	}
-	if (!newer(&a->seen, rev, w->stamp))
-		return 0;
 	a->affinity = decoded;
-	w->dirty |= DIRTY_BLOCKS;
+	*seen = &a->seen;
 	return 0;
 }
 
-static int learn_ipamconfig(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
+static int put_wep(struct world *w, const char *name, json_t *doc, struct world_seen **seen, struct err *e)
 {
-	if (!doc) {
-		ipamconfig_default(&w->ipam);
+	struct world_wep *p = *seen ? container_of(*seen, struct world_wep, seen) : NULL;
+	struct wep decoded;
+
+	if (wep_decode(doc, &decoded, e) < 0)
+		return err_in(e, "WorkloadEndpoint %s", name);
+	if (strcmp(decoded.node, w->me) != 0) {
+		*seen = NULL;
 		return 0;
 	}
-	return ipamconfig_decode(doc, &w->ipam, e) < 0 ? err_in(e, "IPAM configuration") : 0;
+	if (!p) {
+		p = xcalloc(1, sizeof(*p));
+		p->name = xstrdup(name);
+		map_add_str(w->weps, name, p);
+	}
+	p->wep = decoded;
+	json_decref(p->doc);
+	p->doc = json_incref(doc);
+	*seen = &p->seen;
+	return 0;
 }
 
-static int learn_clusterinfo(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e)
+static int put_bgpconfig(struct world *w, const char *name, json_t *doc, struct world_seen **seen,
+			 struct err *e)
 {
-	if (strcmp(name, "default") != 0)
-		return 0;
-	w->has_clusterinfo = doc != NULL;
+	struct bgpconfig decoded = { 0 };
+
+	if (!*seen)
+		return 0; /* another node's */
+	if (bgpconfig_decode(doc, &decoded, e) < 0)
+		return err_in(e, "BGPConfiguration %s", name);
+	*(*seen == &w->bgp_node_seen ? &w->bgp_node : &w->bgp_default) = decoded;
+	return 0;
+}
+
+static int put_ipamconfig(struct world *w, const char *name, json_t *doc, struct world_seen **seen,
+			  struct err *e)
+{
+	struct ipamconfig decoded;
+
+	if (ipamconfig_decode(doc, &decoded, e) < 0)
+		return err_in(e, "IPAM configuration");
+	w->ipam = decoded;
+	return 0;
+}
+
+static int put_clusterinfo(struct world *w, const char *name, json_t *doc, struct world_seen **seen,
+			   struct err *e)
+{
+	if (!*seen)
+		return 0; /* not the one that counts */
+	w->has_clusterinfo = true;
 	w->datastore_ready = json_is_true(json_object_get(json_object_get(doc, "spec"), "datastoreReady"));
 	return 0;
 }
 
+/* ---- learning: the same for every kind ---- */
+
 /* One row a kind that the agent follows. */
-static const struct {
+static const struct learner {
 	enum kind kind;
-	int (*learn)(struct world *w, const char *name, json_t *doc, int64_t rev, struct err *e);
+	unsigned dirty;
+	struct world_seen *(*find)(struct world *w, const char *name);
+	int (*put)(struct world *w, const char *name, json_t *doc, struct world_seen **seen, struct err *e);
+	void (*drop)(struct world *w, struct world_seen *s);
 } learners[] = {
-	{ KIND_IPPOOL, learn_pool },	       { KIND_NODE, learn_node },
-	{ KIND_BGPCONFIG, learn_bgpconfig },   { KIND_WEP, learn_wep },
-	{ KIND_BLOCK, learn_block },	       { KIND_AFFINITY, learn_affinity },
-	{ KIND_IPAMCONFIG, learn_ipamconfig }, { KIND_CLUSTERINFO, learn_clusterinfo },
+	{ KIND_IPPOOL, DIRTY_POOLS, find_pool, put_pool, drop_pool },
+	{ KIND_NODE, DIRTY_NODES, find_node, put_node, drop_node },
+	{ KIND_BGPCONFIG, DIRTY_CONFIG, find_bgpconfig, put_bgpconfig, drop_bgpconfig },
+	{ KIND_WEP, DIRTY_PODS, find_wep, put_wep, drop_wep },
+	{ KIND_BLOCK, DIRTY_BLOCKS, find_block, put_block, drop_block },
+	{ KIND_AFFINITY, DIRTY_BLOCKS, find_affinity, put_affinity, drop_affinity },
+	{ KIND_IPAMCONFIG, 0, find_ipamconfig, put_ipamconfig, drop_ipamconfig },
+	{ KIND_CLUSTERINFO, 0, find_clusterinfo, put_clusterinfo, drop_clusterinfo },
 };
+
+static const struct learner *learner_of(enum kind k)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(learners); i++)
+		if (learners[i].kind == k)
+			return &learners[i];
+	return NULL;
+}
+
+/* A deletion is news only if nothing newer is known. */
+static void learn_gone(struct world *w, const struct learner *l, struct world_seen *s, int64_t rev)
+{
+	if (!s || rev < s->rev)
+		return;
+	l->drop(w, s);
+	w->dirty |= l->dirty;
+}
 
 int world_learn(struct world *w, enum kind k, const char *name, const char *value, int64_t rev, struct err *e)
 {
+	const struct learner *l = learner_of(k);
+	struct world_seen *s = l ? l->find(w, name) : NULL;
 	json_t *doc = NULL;
-	int r = 0;
 
-	if (value && kind_parse_json(value, strlen(value), &doc, e) < 0)
+	if (!l)
+		return 0;
+	if (!value) {
+		learn_gone(w, l, s, rev);
+		return 0;
+	}
+	if (s) {
+		/* It is there, whatever it says: what cannot be decoded stays as it was known. */
+		s->stamp = w->stamp;
+		if (s->rev && rev <= s->rev)
+			return 0;
+	}
+	if (kind_parse_json(value, strlen(value), &doc, e) < 0)
 		return err_in(e, "%s %s", kind_info(k)->name, name);
-	for (size_t i = 0; i < ARRAY_SIZE(learners); i++)
-		if (learners[i].kind == k)
-			r = learners[i].learn(w, name, doc, rev, e);
+	int r = l->put(w, name, doc, &s, e);
 	json_decref(doc);
+	if (s) {
+		s->stamp = w->stamp;
+		s->rev = r < 0 ? s->rev : rev;
+		w->dirty |= l->dirty;
+	}
 	return r;
 }
 
-/* After a full compare: what it did not mention is gone, unless we wrote it after the list was taken. */
-static bool vanished(const struct world *w, const struct world_seen *s)
+/* ---- after a full compare ---- */
+
+/* What it did not mention is gone, unless we wrote it after the list was taken. */
+static void drop_vanished(struct world *w, enum kind k, struct world_seen *s)
 {
-	return s->stamp != w->stamp && s->rev <= w->seen_rev;
+	if (s->stamp != w->stamp && s->rev <= w->seen_rev)
+		learner_of(k)->drop(w, s);
 }
 
-static void sweep(struct world *w)
+static void each_seen(struct world *w, void (*fn)(struct world *w, enum kind k, struct world_seen *s))
 {
 	struct world_pool *pool, *tpool;
 	struct world_node *node, *tnode;
@@ -319,21 +366,29 @@ static void sweep(struct world *w)
 	struct world_wep *wep, *twep;
 
 	map_each (w->pools, pool, tpool)
-		if (vanished(w, &pool->seen))
-			free_pool(w, pool);
+		fn(w, KIND_IPPOOL, &pool->seen);
 	map_each (w->nodes, node, tnode)
-		if (vanished(w, &node->seen))
-			free_node(w, node);
+		fn(w, KIND_NODE, &node->seen);
 	map_each (w->blocks, block, tblock)
-		if (vanished(w, &block->seen))
-			free_block(w, block);
+		fn(w, KIND_BLOCK, &block->seen);
 	map_each (w->affinities, aff, taff)
-		if (vanished(w, &aff->seen))
-			free_affinity(w, aff);
+		fn(w, KIND_AFFINITY, &aff->seen);
 	map_each (w->weps, wep, twep)
-		if (vanished(w, &wep->seen))
-			free_wep(w, wep);
-	w->dirty = DIRTY_ALL;
+		fn(w, KIND_WEP, &wep->seen);
+	fn(w, KIND_BGPCONFIG, &w->bgp_default_seen);
+	fn(w, KIND_BGPCONFIG, &w->bgp_node_seen);
+	fn(w, KIND_IPAMCONFIG, &w->ipam_seen);
+	fn(w, KIND_CLUSTERINFO, &w->clusterinfo_seen);
+}
+
+static void drop_any(struct world *w, enum kind k, struct world_seen *s)
+{
+	learner_of(k)->drop(w, s);
+}
+
+void world_done(struct world *w)
+{
+	each_seen(w, drop_any);
 }
 
 int world_on_event(struct world *w, enum store_event ev, const struct store_obj *obj, struct err *e)
@@ -348,7 +403,8 @@ int world_on_event(struct world *w, enum store_event ev, const struct store_obj 
 	case STORE_SYNCED:
 		w->synced = true;
 		w->store_lost = false;
-		sweep(w);
+		each_seen(w, drop_vanished);
+		w->dirty = DIRTY_ALL;
 		return 0;
 	case STORE_LOST:
 		/* Losing the store changes nothing in the kernel; only new requests will feel it. */

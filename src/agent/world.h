@@ -77,6 +77,7 @@ struct world {
 	struct bgpconfig bgp_default, bgp_node;
 	struct ipamconfig ipam;
 	bool has_clusterinfo, datastore_ready;
+	struct world_seen bgp_default_seen, bgp_node_seen, ipam_seen, clusterinfo_seen;
 	/* Handles are not followed (there is one per pod of the cluster): agent/alloc reads the one it works
 	 * on. */
 	struct handle handle;
