@@ -140,13 +140,18 @@ static int decode_conf(const json_t *conf, struct cnireq *r, int *code, struct e
 	return decode_pools(json_object_get(ipam, "ipv6_pools"), r, e);
 }
 
+int cnireq_decode_id(const json_t *params, struct cnireq *ret, int *ret_code, struct err *e)
+{
+	memset(ret, 0, sizeof(*ret));
+	return decode_identity(params, ret, ret_code, e);
+}
+
 int cnireq_decode(const json_t *params, const char *node, struct cnireq *ret, int *ret_code, struct err *e)
 {
 	const json_t *args = json_object_get(params, "args");
 	const char *ip = text(args, "IP");
 
-	memset(ret, 0, sizeof(*ret));
-	if (decode_identity(params, ret, ret_code, e) < 0 || decode_wep(args, node, ret, ret_code, e) < 0 ||
+	if (cnireq_decode_id(params, ret, ret_code, e) < 0 || decode_wep(args, node, ret, ret_code, e) < 0 ||
 	    decode_conf(json_object_get(params, "conf"), ret, ret_code, e) < 0)
 		return -e->code;
 	*ret_code = CNI_BAD_ENV;

@@ -37,3 +37,6 @@ struct cnireq {
 
 /* params as in the rpc contract of cni.add, cni.del and cni.check. On failure *ret_code is the CNI code. */
 int cnireq_decode(const json_t *params, const char *node, struct cnireq *ret, int *ret_code, struct err *e);
+/* Only whom it is about (container, interface, network, handle), which is all that a DEL needs: it must not
+ * fail for what its ADD was refused for, or the runtime repeats it for ever. */
+int cnireq_decode_id(const json_t *params, struct cnireq *ret, int *ret_code, struct err *e);

@@ -134,8 +134,10 @@ static bool accept_request(struct agent *a, struct rpc_req *req, enum job_what w
 	struct err e = { 0 };
 	char reason[ERR_MSG_MAX];
 	int code = CNI_FAILED;
+	int bad = what == JOB_DEL ? cnireq_decode_id(rpc_params(req), r, &code, &e)
+				  : cnireq_decode(rpc_params(req), a->me, r, &code, &e);
 
-	if (cnireq_decode(rpc_params(req), a->me, r, &code, &e) < 0) {
+	if (bad < 0) {
 		rpc_fail(req, code, NULL, "%s", e.msg);
 		return false;
 	}
@@ -814,6 +816,11 @@ int pods_find_uplink(struct agent *a, struct err *e)
 {
 	uint32_t was = a->pods.uplink;
 
+	/* A Node that was deleted does not say that the interface is another: running pods keep their
+	 * gateway.
+	 */
+	if (!world_me(&a->world))
+		return 0;
 	a->pods.uplink = 0;
 	if (ifaddr_dump(a->nl, AF_INET, 0, on_dumped_addr, a, e) < 0) {
 		a->pods.uplink = was;

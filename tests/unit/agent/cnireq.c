@@ -87,12 +87,33 @@ static void what_is_refused(void **state)
 	}
 }
 
+/* What an ADD was refused for, its DEL is not; but whom it is about has to be said. */
+static void a_deletion_needs_to_know_whom_only(void **state)
+{
+	json_t *p = json_loads(
+		"{\"containerID\":\"a\",\"ifname\":\"eth0\",\"network\":\"n\",\"args\":{\"IP\":"
+		"\"x\",\"K8S_POD_NAME\":\"A_B\",\"K8S_POD_NAMESPACE\":\"d\"},\"conf\":{\"mtu\":-1}}",
+		0, NULL);
+	struct cnireq r;
+	struct err e = { 0 };
+	int code = 0;
+
+	assert_true(cnireq_decode(p, "node2", &r, &code, &e) < 0);
+	assert_int_equal(cnireq_decode_id(p, &r, &code, &e), 0);
+	assert_string_equal(r.handle, "n.a");
+	json_object_del(p, "containerID");
+	assert_true(cnireq_decode_id(p, &r, &code, &e) < 0);
+	assert_int_equal(code, CNI_BAD_ENV);
+	json_decref(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_container_without_kubernetes),
 		cmocka_unit_test(a_kubernetes_pod),
 		cmocka_unit_test(what_is_refused),
+		cmocka_unit_test(a_deletion_needs_to_know_whom_only),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
