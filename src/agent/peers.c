@@ -86,6 +86,10 @@ static void want_peer(struct agent *a, const struct ipc_peer *want)
 		en->remote = want->remote;
 		map_add(p->map, remote, en);
 	}
+	/* Two nodes with one address: the first has it. Telling both in turn would restart the session each
+	 * time. */
+	if (en->delta.wanted && en->delta.stamp == p->stamp)
+		return;
 	delta_want(&en->delta, p->stamp, memcmp(&en->want, want, sizeof(*want)) != 0);
 	if (!en->delta.present || en->delta.differs) {
 		en->want = *want;

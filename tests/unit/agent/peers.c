@@ -1,5 +1,5 @@
 /* The mesh rules: who peers with whom, who dials, and what a node calls itself. */
-#include "agent/peers.h"
+#include "agent/agent.h"
 
 #include "model/node.h"
 
@@ -93,6 +93,42 @@ static void the_router_id_is_the_address_or_a_hash_of_the_name(void **state)
 	assert_true(peers_router_id(&b) != peers_router_id(&c));
 }
 
+static int told;
+
+static void count_told(void *arg, const struct ipc_msg *m)
+{
+	told += m->type == IPC_PEER;
+}
+
+static void learn_node(struct world *w, const char *name, const char *address, int64_t rev)
+{
+	struct err e = { 0 };
+	char text[200];
+
+	snprintf(text, sizeof(text),
+		 "{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"bgp\":{\"ipv4Address\":\"%s\"}}}", name,
+		 address);
+	assert_int_equal(world_learn(w, KIND_NODE, name, text, rev, &e), 0);
+}
+
+/* A session is known by its remote address; a second node that claims it does not make it flap. */
+static void two_nodes_of_one_address_are_told_once(void **state)
+{
+	struct agent a = { .me = "node2", .io = { .to_speaker = count_told } };
+
+	world_init(&a.world, "node2");
+	learn_node(&a.world, "node2", "172.16.67.138/24", 1);
+	learn_node(&a.world, "node3", "172.16.67.139/24", 2);
+	learn_node(&a.world, "node4", "172.16.67.139/24", 3);
+	a.world.synced = true;
+	for (int pass = 0; pass < 3; pass++)
+		peers_derive(&a);
+	assert_int_equal(told, 1);
+	assert_string_equal(a.peers.map->want.name, "node3");
+	peers_done(&a.peers);
+	world_done(&a.world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -101,6 +137,7 @@ int main(void)
 		cmocka_unit_test(a_duplicate_address_is_nobody_to_talk_to),
 		cmocka_unit_test(reflectors_are_not_in_the_mesh),
 		cmocka_unit_test(the_router_id_is_the_address_or_a_hash_of_the_name),
+		cmocka_unit_test(two_nodes_of_one_address_are_told_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
