@@ -79,7 +79,8 @@ static void want_borrowed(struct agent *a)
 	struct world_wep *p, *tmp;
 
 	map_each (a->world.weps, p, tmp)
-		for (size_t i = 0; i < p->wep.naddrs; i++) {
+		/* One that is being taken down gives its addresses back: another node may have them next. */
+		for (size_t i = 0; i < p->wep.naddrs && !p->leaving; i++) {
 			struct prefix host = prefix_host(&p->wep.addrs[i]);
 			if (world_pool_of(&a->world, &host.addr) && !in_own_block(&a->world, &host.addr) &&
 			    exported(&a->world, &host))
