@@ -29,6 +29,7 @@ struct child {
 	time_t started;
 	long pause_ms;
 	long due_ms; /* when to start it again */
+	bool proven; /* has run steadily: what keeps it from starting now (a locked file) may pass */
 };
 
 static long now_ms(void)
@@ -81,7 +82,8 @@ static bool on_death(struct child *c, int status)
 	bool steady = time(NULL) - c->started >= STEADY_S;
 
 	c->pid = 0;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CONFIG)
+	c->proven |= steady;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CONFIG && !c->proven)
 		return false;
 	c->pause_ms = steady || !c->pause_ms ? PAUSE_MIN_MS : c->pause_ms * 2;
 	if (c->pause_ms > PAUSE_MAX_MS)
@@ -106,7 +108,7 @@ static bool reap(struct child *cs, size_t n)
 			if (cs[i].pid == pid && !on_death(&cs[i], status))
 				return false;
 	for (size_t i = 0; i < n; i++)
-		if (cs[i].adopted && cs[i].pid && kill(cs[i].pid, 0) < 0) {
+		if (cs[i].adopted && cs[i].pid && kill(cs[i].pid, 0) < 0 && errno == ESRCH) {
 			cs[i].pid = 0;
 			cs[i].adopted = false;
 			cs[i].due_ms = 0;
