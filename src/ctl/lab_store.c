@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "ctl/lab_state.h"
+#include "ctl/release.h"
 #include "loop/loop.h"
 #include "model/clusterinfo.h"
 #include "model/kinds.h"
@@ -150,12 +151,15 @@ int lab_store_add_node(const struct lab_node *n, struct err *e)
 
 int lab_store_del_node(const char *name, struct err *e)
 {
+	struct release_left left;
 	struct fill f = { 0 };
 	int r = fill_open(&f, false, e);
 
 	if (r < 0)
 		return r;
 	r = store_delete_wait(f.loop, f.store, KIND_NODE, name, 0, e);
+	if (r == 0 || r == STORE_NOT_FOUND)
+		r = release_node(f.loop, f.store, name, &left, e);
 	fill_close(&f);
-	return r == STORE_NOT_FOUND ? 0 : r;
+	return r;
 }

@@ -11,5 +11,5 @@
  */
 int lab_store_fill(const struct lab *l, struct str *done, struct err *e);
 int lab_store_add_node(const struct lab_node *n, struct err *e);
-/* Deletes the Node; 0 also if there is none. */
+/* Deletes the Node and gives its empty blocks back; 0 also if there is none. */
 int lab_store_del_node(const char *name, struct err *e);
