@@ -41,7 +41,7 @@ char *clock_format_go(nsec_t wall, char buf[static CLOCK_GO_MAX])
 	to_tm(wall, &tm, &nsec);
 	if (nsec) {
 		int n = snprintf(frac, sizeof(frac), ".%09ld", nsec);
-		while (frac[n - 1] == '0')
+		while (n > 0 && frac[n - 1] == '0')
 			frac[--n] = '\0';
 	}
 	size_t n = strftime(buf, CLOCK_GO_MAX, "%Y-%m-%d %H:%M:%S", &tm);
