@@ -120,6 +120,29 @@ def test_del_of_an_unknown_pod_succeeds(lab, pod):
     assert p.cni("DEL") == (0, None)
 
 
+def test_what_add_refuses_del_does_not(lab, pod):
+    p = pod("refused")
+    conf = {"ipam": {"type": "korat-ipam", "assign_ipv4": "false"}}
+    assert p.cni("ADD", conf=conf)[0] != 0
+    assert p.cni("DEL", conf=conf) == (0, None)
+
+
+def test_the_old_sandbox_goes_after_the_new_one_came(lab, pod):
+    """Two containers of one Kubernetes pod share interface name and record: the old one's DEL is not about the new one."""
+    args = "IgnoreUnknown=1;K8S_POD_NAME=web;K8S_POD_NAMESPACE=default"
+    before = state(lab)
+    old, new = pod("sandbox1"), pod("sandbox2")
+    assert old.cni("ADD", args=args)[0] == 0
+    code, answer = new.cni("ADD", args=args)
+    assert code == 0
+    assert old.cni("DEL", args=args)[0] == 0
+    address = answer["ips"][0]["address"]
+    assert any(r.startswith(address.split("/")[0] + " dev cali") for r in lab.routes("node2"))
+    assert new.cni("CHECK", args=args, conf={"prevResult": answer})[0] == 0
+    assert new.cni("DEL", args=args)[0] == 0
+    wait_for("nothing to be left", lambda: state(lab) == before)
+
+
 def test_del_with_the_namespace_gone(lab, pod):
     before = state(lab)
     p = pod("nsgone")
