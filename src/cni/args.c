@@ -151,11 +151,11 @@ static bool is_dns_name(const char *s, size_t max)
 	return isalnum((unsigned char)before);
 }
 
-static int check_pair(const char *key, const char *value, struct fault *f)
+static int check_pair(const char *key, const char *value, bool names, struct fault *f)
 {
 	if (!is_text(key) || !is_text(value))
 		return fault_set(f, FAULT_ENV, "CNI_ARGS has control characters or is not UTF-8");
-	if (!*value)
+	if (!*value || !names)
 		return 0;
 	if ((!strcmp(key, "K8S_POD_NAME") && !is_dns_name(value, 253)) ||
 	    (!strcmp(key, "K8S_POD_NAMESPACE") && (!is_dns_name(value, 63) || strchr(value, '.'))))
@@ -164,11 +164,11 @@ static int check_pair(const char *key, const char *value, struct fault *f)
 	return 0;
 }
 
-static int add_pair(json_t *pairs, const char *key, const char *value, struct fault *f)
+static int add_pair(json_t *pairs, const char *key, const char *value, bool names, struct fault *f)
 {
 	const char *before = json_string_value(json_object_get(pairs, key));
 
-	if (check_pair(key, value, f) < 0)
+	if (check_pair(key, value, names, f) < 0)
 		return -1;
 	if (before && strcmp(key, "IgnoreUnknown") != 0 && strcmp(before, value) != 0)
 		return fault_set(f, FAULT_ENV, "CNI_ARGS gives %.40s twice, as %.80s and as %.80s", key,
@@ -211,8 +211,9 @@ static char *next_pair(struct rd *r)
 	return xstrndup(s, n);
 }
 
-/* "A=1;B=2". Without anything it is an empty object; an empty pair, also behind a last ';', is an error. */
-static int parse_pairs(const char *s, json_t *pairs, struct fault *f)
+/* "A=1;B=2". Without anything it is an empty object; an empty pair, also behind a last ';', is an error.
+ * names: are the pod's names checked? Not for DEL: what could not be added must be possible to delete. */
+static int parse_pairs(const char *s, json_t *pairs, bool names, struct fault *f)
 {
 	size_t n = strlen(s);
 	struct rd r = rd_of(s, n);
@@ -226,7 +227,7 @@ static int parse_pairs(const char *s, json_t *pairs, struct fault *f)
 		if (!eq || eq == pair || strchr(eq + 1, '='))
 			return fault_set(f, FAULT_ENV, "CNI_ARGS: \"%.80s\" is not KEY=VALUE", pair);
 		*eq = '\0';
-		if (add_pair(pairs, pair, eq + 1, f) < 0)
+		if (add_pair(pairs, pair, eq + 1, names, f) < 0)
 			return -1;
 	}
 	return check_unknown(pairs, f);
@@ -252,7 +253,7 @@ int args_parse(const struct args_env *env, struct args *ret, struct fault *f)
 	if ((needs & NEED_POD) && check_pod(env, f) < 0)
 		return -1;
 	a.pairs = json_object();
-	if ((needs & NEED_POD) && parse_pairs(env->args, a.pairs, f) < 0) {
+	if ((needs & NEED_POD) && parse_pairs(env->args, a.pairs, strcmp(env->command, "DEL") != 0, f) < 0) {
 		json_decref(a.pairs);
 		return -1;
 	}
