@@ -54,7 +54,8 @@ static void tell_stated(struct agent *a)
 {
 	struct ipc_msg m = { .type = IPC_STATED };
 
-	if (a->stating && a->world.synced && a->peers.config_told) {
+	/* Without a Node of our own there is nothing to configure: then that is all, and old peers go. */
+	if (a->stating && a->world.synced && (a->peers.config_told || !world_me(&a->world))) {
 		a->io.to_speaker(a->io.arg, &m);
 		a->stating = false;
 	}
