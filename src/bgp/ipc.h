@@ -50,7 +50,7 @@ enum ipc_type {
 
 struct ipc_hello {
 	uint32_t pid;
-	uint64_t epoch;	 /* speaker: when it started (wall seconds), so that the agent notices a new one */
+	uint64_t epoch; /* speaker: when it started (wall nanoseconds), so that the agent notices a new one */
 	uint8_t nlisten; /* speaker: what it listens on already */
 	struct ipc_listen {
 		struct addr addr; /* unspecified = every address of the family */

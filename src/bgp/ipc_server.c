@@ -292,7 +292,7 @@ struct ipc_server *ipc_server_new(struct loop *l, int fd, uid_t starter, const s
 	list_init(&s->pending);
 	list_init(&s->queue);
 	io_init(&s->io, on_connection);
-	if (listen(fd, IPC_SERVER_PENDING_MAX) < 0)
+	if (listen(fd, IPC_SERVER_BACKLOG) < 0)
 		err_set(e, errno, "listen for the agent: %m");
 	else if (loop_watch(l, &s->io, fd, LOOP_READ, e) == 0)
 		return s;

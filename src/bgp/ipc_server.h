@@ -11,8 +11,9 @@
 
 #define IPC_SERVER_QUEUE_MAX   (16u << 20) /* bytes waiting for the agent; more means a stuck agent */
 #define IPC_SERVER_QUEUE_READY (64u << 10) /* up to here more may come */
-#define IPC_SERVER_PENDING_MAX 8	   /* connections that have not said HELLO yet */
-#define IPC_SERVER_READS       256	   /* messages taken in one turn */
+#define IPC_SERVER_BACKLOG     128
+#define IPC_SERVER_PENDING_MAX 8   /* connections that have not said HELLO yet */
+#define IPC_SERVER_READS       256 /* messages taken in one turn */
 
 struct ipc_server;
 

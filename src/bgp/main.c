@@ -192,6 +192,7 @@ int speaker_main(const struct speaker_opts *o)
 	struct err e = { 0 };
 
 	log_setup("koratd/speaker", o->log_level);
+	signal(SIGPIPE, SIG_IGN);
 	if (start(&g, o, &e) < 0) {
 		log_error("%s", e.msg);
 		stop(&g);
