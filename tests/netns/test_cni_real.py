@@ -143,6 +143,14 @@ def test_the_old_sandbox_goes_after_the_new_one_came(lab, pod):
     wait_for("nothing to be left", lambda: state(lab) == before)
 
 
+def test_del_is_possible_for_what_add_refused(lab, pod):
+    p = pod("badname")
+    args = "K8S_POD_NAME=Bad_Name;K8S_POD_NAMESPACE=default"
+    code, err = p.cni("ADD", args=args)
+    assert code == 1 and err["code"] == 4 and "Bad_Name" in err["msg"]
+    assert p.cni("DEL", args=args) == (0, None)
+
+
 def test_del_with_the_namespace_gone(lab, pod):
     before = state(lab)
     p = pod("nsgone")
