@@ -274,10 +274,14 @@ static int put_ipamconfig(struct world *w, const char *name, json_t *doc, struct
 static int put_clusterinfo(struct world *w, const char *name, json_t *doc, struct world_seen **seen,
 			   struct err *e)
 {
+	struct clusterinfo decoded;
+
 	if (!*seen)
 		return 0; /* not the one that counts */
+	if (clusterinfo_decode(doc, &decoded, e) < 0)
+		return err_in(e, "ClusterInformation %s", name);
 	w->has_clusterinfo = true;
-	w->datastore_ready = json_is_true(json_object_get(json_object_get(doc, "spec"), "datastoreReady"));
+	w->datastore_ready = decoded.ready;
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "ipam/ipam.h"
 #include "model/bgpconfig.h"
+#include "model/clusterinfo.h"
 #include "model/node.h"
 #include "model/wep.h"
 #include "store/store.h"
