@@ -459,13 +459,22 @@ static void keep_metadata(json_t *doc, const json_t *old)
 	json_decref(rest);
 }
 
-/* Nobody writes status by hand: a file without it does not take it away. */
-static void keep_status(json_t *doc, const json_t *old)
+static void keep_member(json_t *doc, const json_t *old, const char *name)
 {
-	json_t *status = json_object_get(old, "status");
+	json_t *theirs = json_object_get(old, name);
 
-	if (status && !json_object_get(doc, "status"))
-		json_object_set_new(doc, "status", json_deep_copy(status));
+	if (theirs && json_is_object(doc) && !json_object_get(doc, name))
+		json_object_set_new(doc, name, json_deep_copy(theirs));
+}
+
+/* What nobody writes by hand: a file without it does not take it away. */
+static void keep_reports(const struct kind_info *k, json_t *doc, const json_t *old)
+{
+	static const char *const cluster[] = { "clusterGUID", "clusterType", "calicoVersion" };
+
+	keep_member(doc, old, "status");
+	for (size_t i = 0; i < ARRAY_SIZE(cluster) && k->kind == KIND_CLUSTERINFO; i++)
+		keep_member(json_object_get(doc, "spec"), json_object_get(old, "spec"), cluster[i]);
 }
 
 /* A file that was made by `get` says which revision it was made from. */
@@ -513,7 +522,7 @@ int resource_prepare(struct resource *r, const char *stored, int64_t rev, const 
 	if (stored && kind_parse_json(stored, strlen(stored), &old, NULL) < 0)
 		old = json_object();
 	if (old) {
-		keep_status(doc, old);
+		keep_reports(r->kind, doc, old);
 		handle_all_unknown(UNKNOWN_DROP, r->kind, doc, old);
 		rc = check_revision(doc, rev, ret_field, e);
 	}

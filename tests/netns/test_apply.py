@@ -268,6 +268,24 @@ def test_a_node_is_deleted(lab):
     assert "late/" not in run(KORAT, "get", "affinities").stdout
 
 
+def test_a_locked_datastore(lab):
+    """datastoreReady: false stops pods from being added; what identifies the cluster cannot be lost by the way."""
+    info = "apiVersion: projectcalico.org/v3\nkind: ClusterInformation\nmetadata: {name: default}\nspec: {%s}\n"
+    guid = get("clusterinformation", "default")["spec"]["clusterGUID"]
+    apply(info % "datastoreReady: false")
+    try:
+        r = run(KORAT, "lab", "pod", "add", "locked", "--node", "node1", check=False)
+        assert r.returncode == 1 and "datastoreReady: false" in r.stderr
+    finally:
+        apply(info % "")
+    assert get("clusterinformation", "default")["spec"]["clusterGUID"] == guid
+    wait_for("node1 to be ready", lambda: lab.status("node1")["ready"])
+    # Nor could what was begun be taken back meanwhile.
+    run(KORAT, "lab", "pod", "del", "locked")
+    run(KORAT, "lab", "pod", "add", "locked", "--node", "node1")
+    run(KORAT, "lab", "pod", "del", "locked")
+
+
 def test_many_at_once_lose_nothing(lab):
     """Compare-and-swap: of writers of one object each is seen, and none fails."""
     text = run(KORAT, "get", "bgpconfiguration", "default", "-o", "json", "--export").stdout
