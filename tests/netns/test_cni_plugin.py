@@ -368,13 +368,20 @@ def test_missing_variables(ns, command, missing):
     {"CNI_IFNAME": "a b"}, {"CNI_IFNAME": b"\xff\xfe"}, {"CNI_CONTAINERID": "../x"}, {"CNI_CONTAINERID": "a\nb"},
     {"CNI_CONTAINERID": "x" * 10240}, {"CNI_CONTAINERID": b"\xff"}, {"CNI_NETNS": "/" + "x" * 8000},
     {"CNI_NETNS": b"/\xff"}, {"CNI_ARGS": "nonsense"}, {"CNI_ARGS": "A=1;"}, {"CNI_ARGS": "A=" + "x" * 5000},
-    {"CNI_ARGS": "IgnoreUnknown=0;FOO=1"}, {"CNI_ARGS": "K8S_POD_NAME=a'b\""}, {"CNI_ARGS": b"A=\xff"},
+    {"CNI_ARGS": "IgnoreUnknown=0;FOO=1"}, {"CNI_ARGS": b"A=\xff"},
 ], ids=short)
 def test_bad_variables(agent, ns, env):
     for command in ("ADD", "DEL"):
         refused(run(command, env.get("CNI_NETNS", ns_path(ns)), conf(agent.path),
                     **{k: v for k, v in env.items() if k != "CNI_NETNS"}), 4, next(iter(env)))
     assert agent.calls == []
+
+
+def test_a_bad_pod_name_can_still_be_deleted(agent, ns):
+    """What could not be added must be possible to delete."""
+    refused(run("ADD", ns_path(ns), conf(agent.path), CNI_ARGS="K8S_POD_NAME=a'b\""), 4, "K8S_POD_NAME")
+    assert agent.calls == []
+    assert run("DEL", ns_path(ns), conf(agent.path), CNI_ARGS="K8S_POD_NAME=a'b\"").returncode == 0
 
 
 def test_unknown_command(agent, ns):

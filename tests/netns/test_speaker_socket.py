@@ -126,14 +126,14 @@ def test_only_the_right_socket_is_listened_on(drive):
 
 def test_other_users_are_kept_out(drive):
     code = f"import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect({str(drive.path)!r})"
-    r = subprocess.run(["setpriv", "--reuid=12345", "--clear-groups", "python3", "-c", code], capture_output=True, text=True)
+    r = subprocess.run(["setpriv", "--reuid=12345", "--clear-groups", "/usr/bin/python3", "-c", code], capture_output=True, text=True)
     assert "PermissionError" in r.stderr
     os.chmod(drive.path, 0o666)
     for d in drive.path.parents:
         if d != pathlib.Path("/") and d != pathlib.Path("/tmp"):
             os.chmod(d, 0o755)
     code += "; s.settimeout(10); s.send(bytes([1, 1]) + bytes(13)); print(len(s.recv(1000)))"
-    r = subprocess.run(["setpriv", "--reuid=12345", "--clear-groups", "python3", "-c", code], capture_output=True, text=True)
+    r = subprocess.run(["setpriv", "--reuid=12345", "--clear-groups", "/usr/bin/python3", "-c", code], capture_output=True, text=True)
     assert r.stdout.strip() in ("", "0"), r.stderr
     still_serves(drive)
 
