@@ -602,7 +602,7 @@ static bool view_pool_selects(void *arg, const struct ippool *p, const char *hos
 {
 	/* Node labels and the selector grammar come with the command-line kinds; until then only "everything"
 	 * selects. */
-	return p->node_selector[0] == '\0' || !strcmp(p->node_selector, "all()");
+	return selector_trivial(p->node_selector);
 }
 
 void world_view(struct world *w, struct ipam_view *ret)
