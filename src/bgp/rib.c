@@ -52,7 +52,7 @@ struct rib {
 	uint64_t seed;
 	struct entry *entries;
 	uint32_t nentries, entries_cap, free_entry, used;
-	uint32_t *slots; /* entry + 1, 0 = empty; open addressing */
+	uint32_t *slots; /* tag << 24 | entry + 1, 0 = empty; open addressing */
 	uint32_t nslots; /* a power of two */
 	struct rib_path *paths;
 	uint32_t npaths, paths_cap, free_path;
@@ -67,7 +67,8 @@ struct rib {
 	struct walk walks[WALKS];
 	uint32_t next_walk;
 	struct u32s dirty, untold, tombstones;
-	size_t told; /* untold before this index are done */
+	size_t reaped; /* tombstones before this index are done */
+	size_t told;   /* untold before this index are done */
 	/* For one decision at a time. */
 	struct best_path *best;
 	const struct rib_path **chosen;
@@ -257,26 +258,42 @@ static void hop_put(struct rib *r, uint32_t i)
 /* Prefixes: open addressing with linear probing; deletion shifts back, so there are no graves in the slots.
  */
 
-static uint32_t slot_of(const struct rib *r, const struct prefix *p)
+/* Eight bits of the hash stand beside the index: a probe that misses rarely has to look at the prefix itself,
+ * which would be a cache miss. */
+static_assert(RIB_PREFIXES_MAX < 1 << 24, "an index fits beside its tag");
+#define SLOT_INDEX 0xffffffu
+
+static uint64_t hash_prefix(const struct rib *r, const struct prefix *p)
 {
-	return (uint32_t)hash_addr(&p->addr, p->len, r->seed) & (r->nslots - 1);
+	return hash_addr(&p->addr, p->len, r->seed);
+}
+
+static uint32_t slot_value(uint64_t hash, uint32_t idx)
+{
+	return (uint32_t)(hash >> 56) << 24 | (idx + 1);
 }
 
 uint32_t rib_find(const struct rib *r, const struct prefix *p)
 {
-	for (uint32_t s = slot_of(r, p); r->slots[s]; s = (s + 1) & (r->nslots - 1))
-		if (prefix_eq(&r->entries[r->slots[s] - 1].prefix, p))
-			return r->slots[s] - 1;
+	uint64_t h = hash_prefix(r, p);
+	uint32_t mask = r->nslots - 1, tag = (uint32_t)(h >> 56);
+
+	for (uint32_t s = (uint32_t)h & mask; r->slots[s]; s = (s + 1) & mask) {
+		uint32_t idx = (r->slots[s] & SLOT_INDEX) - 1;
+		if (r->slots[s] >> 24 == tag && prefix_eq(&r->entries[idx].prefix, p))
+			return idx;
+	}
 	return RIB_NONE;
 }
 
 static void slot_put(struct rib *r, uint32_t idx)
 {
-	uint32_t s = slot_of(r, &r->entries[idx].prefix);
+	uint64_t h = hash_prefix(r, &r->entries[idx].prefix);
+	uint32_t s = (uint32_t)h & (r->nslots - 1);
 
 	while (r->slots[s])
 		s = (s + 1) & (r->nslots - 1);
-	r->slots[s] = idx + 1;
+	r->slots[s] = slot_value(h, idx);
 }
 
 static void slots_grow(struct rib *r)
@@ -291,12 +308,14 @@ static void slots_grow(struct rib *r)
 
 static void slot_del(struct rib *r, uint32_t idx)
 {
-	uint32_t mask = r->nslots - 1, hole = slot_of(r, &r->entries[idx].prefix);
+	uint64_t h = hash_prefix(r, &r->entries[idx].prefix);
+	uint32_t mask = r->nslots - 1, hole = (uint32_t)h & mask;
 
-	while (r->slots[hole] != idx + 1)
+	while (r->slots[hole] != slot_value(h, idx))
 		hole = (hole + 1) & mask;
 	for (uint32_t s = (hole + 1) & mask; r->slots[s]; s = (s + 1) & mask) {
-		uint32_t home = slot_of(r, &r->entries[r->slots[s] - 1].prefix);
+		const struct entry *e = &r->entries[(r->slots[s] & SLOT_INDEX) - 1];
+		uint32_t home = (uint32_t)hash_prefix(r, &e->prefix) & mask;
 		/* May move into the hole if its home is not between the hole (exclusive) and where it is. */
 		if (((s - home) & mask) < ((s - hole) & mask))
 			continue;
@@ -736,29 +755,29 @@ static void entry_free(struct rib *r, uint32_t idx)
 
 bool rib_has_tombstones(const struct rib *r)
 {
-	return r->tombstones.n;
+	return r->reaped < r->tombstones.n;
 }
 
+/* They stand in the order in which they died, so the first that is still needed ends the search. */
 void rib_reap(struct rib *r, uint64_t v, rib_gone_fn *fn, void *arg)
 {
-	size_t kept = 0;
-
-	for (size_t i = 0; i < r->tombstones.n; i++) {
-		uint32_t idx = r->tombstones.v[i];
+	for (; r->reaped < r->tombstones.n; r->reaped++) {
+		uint32_t idx = r->tombstones.v[r->reaped];
 		struct entry *e = &r->entries[idx];
 		if (e->paths != RIB_NONE) { /* it lives again */
 			e->flags &= (uint8_t)~TOMB;
 			continue;
 		}
-		if (e->version > v || e->flags & (UNTOLD | DIRTY)) {
-			r->tombstones.v[kept++] = idx;
-			continue;
-		}
+		if (e->version > v || e->flags & (UNTOLD | DIRTY))
+			break;
 		if (fn)
 			fn(arg, idx);
 		entry_free(r, idx);
 	}
-	r->tombstones.n = kept;
+	if (r->reaped == r->tombstones.n)
+		r->tombstones.n = r->reaped = 0;
+	else
+		u32s_shift(&r->tombstones, &r->reaped);
 }
 
 /* Looking. */
