@@ -7,7 +7,9 @@
 #include <sha2.h>
 #include <stdio.h>
 
-#define HOLD_TIME 240 /* seconds, as Calico offers */
+#define HOLD_TIME    240 /* seconds, as Calico offers */
+#define RESTART_TIME 120 /* seconds that peers keep our routes while the speaker restarts, Calico's default \
+			  */
 
 bool peers_mesh(const struct node *me, const struct node *other, uint8_t family, uint32_t my_asn,
 		uint32_t other_asn, uint16_t port, struct ipc_peer *ret)
@@ -60,11 +62,13 @@ static void tell_peer(struct agent *a, const struct ipc_peer *p, bool gone)
 
 static void tell_config(struct agent *a, const struct node *me)
 {
+	uint32_t restart = a->world.bgp_default.restart_time;
 	struct ipc_config c = {
 		.asn = world_asn(&a->world, me),
 		.router_id = peers_router_id(me),
 		.cluster_id = me->cluster_id,
 		.hold_time = HOLD_TIME,
+		.restart_time = (uint16_t)MIN(restart ? restart : RESTART_TIME, 4095u),
 	};
 
 	if (a->peers.config_told && !memcmp(&c, &a->peers.config, sizeof(c)))

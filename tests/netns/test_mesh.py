@@ -1,6 +1,7 @@
 """Five nodes in a mesh: pods added, moved and deleted, nodes added and removed, processes killed."""
 import os
 import signal
+import subprocess
 
 import pytest
 from conftest import KORAT, lab_fixture, run, wait_for
@@ -111,6 +112,26 @@ def test_a_killed_process_comes_back_and_touches_no_route(lab, role):
 
     wait_for(f"node3's {role} to come back", back, seconds=30)
     assert sorted(lab.routes("node3")) == before
+
+
+def test_neighbours_see_nothing_of_a_killed_speaker(lab):
+    """Graceful restart: while node3's speaker is killed and comes back, no route changes on node1, and no packet is lost."""
+    [target] = [p["addresses"][0] for p in lab.status("node3")["pods"]]
+    pod = [p["netns"].rsplit("korat-", 1)[1] for p in lab.status("node1")["pods"]][0]
+    watch = subprocess.Popen([KORAT, "lab", "exec", "node1", "--", "ip", "monitor", "route"], stdout=subprocess.PIPE, text=True)
+    ping = subprocess.Popen([KORAT, "lab", "exec", pod, "--", "ping", "-q", "-i", "0.005", "-c", "600", target], stdout=subprocess.PIPE, text=True)
+    try:
+        old = lab.status("node3")["speaker_pid"]
+        os.kill(old, signal.SIGKILL)
+        wait_for("the speaker to be back", lambda: lab.status("node3")["speaker_pid"] not in (0, old), 30)
+        wait_for("its sessions", lambda: lab.status("node3")["sessions"]["established"] == 4 and lab.status("node3")["speaker_synced"], 30)
+        wait_for("node1 to see it", lambda: lab.status("node1")["sessions"]["established"] == 4, 30)
+        out = ping.communicate(timeout=60)[0]
+    finally:
+        watch.terminate()
+        changes = [x for x in watch.communicate()[0].splitlines() if "proto bird" in x]
+    assert changes == []
+    assert "600 received, 0% packet loss" in out
 
 
 def test_an_agent_killed_leaves_sessions_up(lab):
