@@ -7,9 +7,9 @@
 #include <sha2.h>
 #include <stdio.h>
 
-#define HOLD_TIME    240 /* seconds, as Calico offers */
-#define RESTART_TIME 120 /* seconds that peers keep our routes while the speaker restarts, Calico's default \
-			  */
+/* Seconds, as Calico offers them; for the restart time peers keep our routes while the speaker is away. */
+#define HOLD_TIME    240
+#define RESTART_TIME 120
 
 bool peers_mesh(const struct node *me, const struct node *other, uint8_t family, uint32_t my_asn,
 		uint32_t other_asn, uint16_t port, struct ipc_peer *ret)
