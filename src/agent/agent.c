@@ -88,7 +88,7 @@ void agent_settle(struct agent *a)
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		if (dirty & order[i].when)
 			order[i].derive(a);
-	if (routes_take_released(&a->routes))
+	if (routes_take_released(&a->routes) || a->fib.restate)
 		fib_restate(a);
 	listen_as_configured(a);
 	tell_stated(a);

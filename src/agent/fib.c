@@ -72,6 +72,69 @@ static void drop_hops(struct fib *f, struct fib_prefix *p)
 	p->n = 0;
 }
 
+/* ---- connected networks ---- */
+
+static struct fib_connected *connected_find(const struct fib *f, const struct prefix *net)
+{
+	struct fib_connected *c;
+
+	map_find(f->connected_nets, net, c);
+	return c;
+}
+
+void fib_connected_begin(struct fib *f)
+{
+	f->connected_stamp++;
+}
+
+void fib_connected_seen(struct fib *f, const struct prefix *net)
+{
+	struct fib_connected *c = connected_find(f, net);
+
+	if (!c) {
+		c = xcalloc(1, sizeof(*c));
+		c->prefix = *net;
+		map_add(f->connected_nets, prefix, c);
+		f->restate = true;
+	}
+	c->stamp = f->connected_stamp;
+}
+
+void fib_connected_end(struct fib *f)
+{
+	struct fib_connected *c, *tmp;
+
+	map_each (f->connected_nets, c, tmp) {
+		if (c->stamp == f->connected_stamp)
+			continue;
+		map_del(f->connected_nets, c);
+		free(c);
+		f->restate = true;
+	}
+}
+
+static bool has_peer(const struct peers *p, const struct prefix *net)
+{
+	struct peer_entry *en, *tmp;
+
+	map_each (p->map, en, tmp)
+		if (prefix_has(net, &en->remote))
+			return true;
+	return false;
+}
+
+static bool is_ours_alone(const struct agent *a, const struct prefix *net)
+{
+	struct fib_connected *c, *tmp;
+	bool inside = false;
+
+	if (connected_find(&a->fib, net))
+		return true;
+	map_each (a->fib.connected_nets, c, tmp)
+		inside |= prefix_covers(&c->prefix, net);
+	return inside && has_peer(&a->peers, net);
+}
+
 /* ---- prefixes ---- */
 
 static void want(struct agent *a, struct fib_prefix *p)
@@ -84,6 +147,10 @@ static void want(struct agent *a, struct fib_prefix *p)
 		.scope = RT_SCOPE_UNIVERSE,
 	};
 
+	if (is_ours_alone(a, &p->prefix)) {
+		routes_unwant(&a->routes, ROUTES_FIB, RT_TABLE_MAIN, &p->prefix);
+		return;
+	}
 	for (size_t i = 0; i < p->n && r.nhops < ROUTE_HOPS_MAX; i++)
 		if (hops_of(p)[i]->resolved)
 			r.hops[r.nhops++] = hops_of(p)[i]->hop;
@@ -166,6 +233,7 @@ void fib_restate(struct agent *a)
 {
 	struct fib_prefix *p, *tmp;
 
+	a->fib.restate = false;
 	map_each (a->fib.map, p, tmp)
 		want(a, p);
 }
@@ -185,7 +253,12 @@ void fib_done(struct fib *f)
 {
 	struct fib_prefix *p, *tp;
 	struct origin_entry *o, *to;
+	struct fib_connected *c, *tc;
 
+	map_each (f->connected_nets, c, tc) {
+		map_del(f->connected_nets, c);
+		free(c);
+	}
 	map_each (f->map, p, tp) {
 		drop_hops(f, p);
 		map_del(f->map, p);

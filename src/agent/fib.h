@@ -5,6 +5,12 @@
  * all its routes by asking the kernel (RTM_GETROUTE with fibmatch): on a connected network it is the gateway
  * itself; behind another gateway that gateway is used; through one of our own BGP routes, or not at all, it
  * is unreachable (recursion is not followed), as BIRD does.
+ *
+ * What the host is connected to is not a matter of BGP: a learned route for exactly such a network is not
+ * programmed. The kernel would prefer it to a connected route of a higher metric, and one peer could take the
+ * whole segment's traffic. (BIRD prefers its direct routes to learned ones and never exports them.) Nor is
+ * one for a part of it that has a BGP peer of ours in it: it would lead to that peer through BGP, where next
+ * hops are not looked for, and so end the sessions with everybody in that part.
  */
 #pragma once
 #include "base/delta.h"
@@ -32,6 +38,12 @@ struct fib_prefix {
 	UT_hash_handle hh;	   /* by prefix */
 };
 
+struct fib_connected {
+	struct prefix prefix;
+	uint64_t stamp;	   /* of the last look that saw it */
+	UT_hash_handle hh; /* by prefix */
+};
+
 struct origin_entry {
 	struct prefix prefix;
 	struct delta delta;
@@ -41,6 +53,9 @@ struct origin_entry {
 struct fib {
 	struct fib_prefix *map;
 	struct fib_nexthop *nexthops;
+	struct fib_connected *connected_nets;
+	uint64_t connected_stamp;
+	bool restate; /* what may be programmed has changed */
 	struct origin_entry *origins; /* what agent/origins announced */
 	uint64_t origin_stamp;
 	uint64_t stamp; /* of the speaker's telling under way */
@@ -53,6 +68,10 @@ void fib_on_route(struct agent *a, const struct ipc_route *r);
 void fib_on_gone(struct agent *a, const struct prefix *p);
 void fib_on_speaker(struct agent *a); /* a telling begins: what it does not mention goes at fib_on_synced() */
 void fib_on_synced(struct agent *a);
+/* Around a look at the host's addresses: the networks it is connected to. A look that failed is not ended. */
+void fib_connected_begin(struct fib *f);
+void fib_connected_seen(struct fib *f, const struct prefix *net);
+void fib_connected_end(struct fib *f);
 void fib_derive(struct agent *a);  /* after links or routes changed: resolve the next hops again */
 void fib_restate(struct agent *a); /* wants all routes again */
 void fib_done(struct fib *f);

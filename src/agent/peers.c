@@ -89,6 +89,7 @@ static void want_peer(struct agent *a, const struct ipc_peer *want)
 		en = xcalloc(1, sizeof(*en));
 		en->remote = want->remote;
 		map_add(p->map, remote, en);
+		a->fib.restate = true;
 	}
 	/* Two nodes with one address: the first has it. Telling both in turn would restart the session each
 	 * time. */
@@ -143,6 +144,7 @@ void peers_derive(struct agent *a)
 			continue;
 		tell_peer(a, &en->want, true);
 		map_del(p->map, en);
+		a->fib.restate = true;
 		free(en);
 	}
 }

@@ -784,7 +784,9 @@ static void on_dumped_addr(void *arg, const struct if_addr *ia)
 {
 	struct agent *a = arg;
 	const struct node *me = world_me(&a->world);
+	struct prefix net = prefix_of(&ia->addr, ia->len);
 
+	fib_connected_seen(&a->fib, &net);
 	if (me && addr_eq(&ia->addr, &me->ipv4))
 		a->pods.uplink = ia->ifindex;
 }
@@ -822,10 +824,12 @@ int pods_find_uplink(struct agent *a, struct err *e)
 	if (!world_me(&a->world))
 		return 0;
 	a->pods.uplink = 0;
-	if (ifaddr_dump(a->nl, AF_INET, 0, on_dumped_addr, a, e) < 0) {
+	fib_connected_begin(&a->fib);
+	if (ifaddr_dump(a->nl, 0, 0, on_dumped_addr, a, e) < 0) {
 		a->pods.uplink = was;
 		return -e->code;
 	}
+	fib_connected_end(&a->fib);
 	if (a->pods.uplink != was)
 		agent_wake(a, DIRTY_PODS);
 	return 0;

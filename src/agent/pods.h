@@ -53,7 +53,7 @@ void pods_on_link(struct agent *a, const struct link *l, bool gone);
 /* Looks at all interfaces of the host (start, lost events, and every minute; events keep it current in
  * between). */
 int pods_look(struct agent *a, struct err *e);
-/* Which interface has the node's IPv4 address now? */
+/* Which interface has the node's IPv4 address now, and what is the host connected to? */
 int pods_find_uplink(struct agent *a, struct err *e);
 bool pods_is_iface(const struct pods *p, uint32_t ifindex); /* a pod's? */
 const struct pod_iface *pods_iface(const struct pods *p, const char *name);
