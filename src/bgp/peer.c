@@ -180,7 +180,7 @@ void peer_error(struct peer *p, const struct cause *why, usec_t now)
 		return; /* one of two ended; the other is what counts */
 	if (p->errors < 32)
 		p->errors++;
-	p->damped = is_repeatable(&why->notify);
+	p->damped = is_repeatable(&why->notify) || p->brief >= SPEAKER_BRIEF_MAX;
 	peer_reason(p, why);
 }
 
@@ -541,6 +541,7 @@ void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t n
 	s->nup--;
 	if (now - p->since >= FSM_FORGET)
 		p->errors = 0;
+	p->brief = now - p->since < SPEAKER_BRIEF ? p->brief + 1 : 0;
 	if (why->tcp_only && c->offered.gr && c->open.caps.gr) {
 		stale_on_down(p, &c->open.caps, now);
 	} else {
@@ -611,9 +612,24 @@ static void limit_prefixes(struct peer *p, bool table_full, usec_t now)
 		why = cease(CEASE_OUT_OF_RESOURCES, "the table is full");
 	else if (counted->paths > SPEAKER_PEER_PREFIXES)
 		why = cease(CEASE_MAX_PREFIXES, "the peer sent more prefixes than are allowed");
+	else if (counted->attr_bytes > SPEAKER_PEER_ATTRS)
+		why = cease(CEASE_MAX_PREFIXES, "the peer sent more attributes than are allowed");
 	else
 		return;
 	conn_event(p->up, FSM_RX_BAD, &why, now);
+}
+
+/* A peer can make thousands of faults in a second: the log is not its to fill. */
+static void note_fault(struct peer *p, const struct attr_fault *f, usec_t now)
+{
+	char a[ADDR_STR_MAX];
+
+	if (p->faults++ && now - p->fault_noted < SPEAKER_NOTE_TIME)
+		return;
+	p->fault_noted = now;
+	speaker_note(p->s, "%s (%s): UPDATE with a fault (%llu so far), %s: %s",
+		     addr_format(&p->conf.remote, a), p->conf.name, (unsigned long long)p->faults,
+		     attr_verdict_name(f->verdict), f->why);
 }
 
 void peer_update(struct peer *p, usec_t now)
@@ -633,11 +649,8 @@ void peer_update(struct peer *p, usec_t now)
 			full = !learn_all(p, &u->announced[i], a);
 		attr_unref(s->attrs, a);
 	}
-	if (u->fault.verdict != ATTR_TAKE) {
-		char a[ADDR_STR_MAX];
-		speaker_note(s, "%s (%s): UPDATE with a fault, %s: %s", addr_format(&p->conf.remote, a),
-			     p->conf.name, attr_verdict_name(u->fault.verdict), u->fault.why);
-	}
+	if (u->fault.verdict != ATTR_TAKE)
+		note_fault(p, &u->fault, now);
 	if (u->eor)
 		on_eor(p, u->eor, now);
 	counters_changed(p, now);

@@ -456,6 +456,7 @@ static void count_path(struct rib *r, const struct rib_path *p, int by)
 	if (p->peer >= r->npeers)
 		return;
 	r->peers[p->peer].paths += (uint32_t)by;
+	r->peers[p->peer].attr_bytes += (uint64_t)by * p->attr->len;
 	if (!(p->flags & RIB_UNUSABLE))
 		r->peers[p->peer].usable += (uint32_t)by;
 }

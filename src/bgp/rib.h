@@ -55,6 +55,7 @@ struct rib_peer {
 	bool ebgp, client;	/* client: of our route reflection */
 	uint32_t paths, usable; /* counted here */
 	uint32_t best;		/* prefixes whose best path is this peer's */
+	uint64_t attr_bytes;	/* of all its paths' attributes, shared ones counted every time */
 };
 
 struct rib;

@@ -21,15 +21,19 @@
 #include <stdio.h>
 
 /* Written limits. */
-#define SPEAKER_PEER_PREFIXES 2000000	 /* more from one peer: Cease/Maximum Number of Prefixes Reached */
-#define SPEAKER_ORIGINS	      100000	 /* more are not taken from the agent */
-#define SPEAKER_DUMPS	      8		 /* waiting; a further one is answered with its end at once */
-#define SPEAKER_BATCH_PEERS   500	 /* from so many established peers on ... */
-#define SPEAKER_BATCH_TIME    (3 * MSEC) /* ... changes are collected for so long before they are sent */
-#define SPEAKER_STATS_TIME    (1 * SEC)	 /* counters of a peer are told at most so often */
-#define SPEAKER_REFRESH_TIME  (1 * SEC)	 /* a peer's refresh is answered at most so often */
-#define SPEAKER_PROBE_TIME    (1 * SEC)	 /* a session in doubt is probed at most so often */
-#define SPEAKER_YOUNG	      (10 * SEC) /* a session so new is not taken for dead because its peer dials */
+#define SPEAKER_PEER_PREFIXES 2000000	   /* more from one peer: Cease/Maximum Number of Prefixes Reached */
+#define SPEAKER_PEER_ATTRS    (256u << 20) /* bytes of attributes of one peer's paths; more: the same */
+#define SPEAKER_ORIGINS	      100000	   /* more are not taken from the agent */
+#define SPEAKER_DUMPS	      8		   /* waiting; a further one is answered with its end at once */
+#define SPEAKER_BATCH_PEERS   500	   /* from so many established peers on ... */
+#define SPEAKER_BATCH_TIME    (3 * MSEC)   /* ... changes are collected for so long before they are sent */
+#define SPEAKER_STATS_TIME    (1 * SEC)	   /* counters of a peer are told at most so often */
+#define SPEAKER_REFRESH_TIME  (1 * SEC)	   /* a peer's refresh is answered at most so often */
+#define SPEAKER_PROBE_TIME    (1 * SEC)	   /* a session in doubt is probed at most so often */
+#define SPEAKER_NOTE_TIME     (10 * SEC)   /* faults in a peer's UPDATEs are noted at most so often */
+#define SPEAKER_BRIEF	      (1 * SEC)	   /* a session that ends within this time was a brief one ... */
+#define SPEAKER_BRIEF_MAX     10	   /* ... and after so many in a row the peer has to wait */
+#define SPEAKER_YOUNG	      (10 * SEC)   /* a session so new is not taken for dead because its peer dials */
 #define SPEAKER_STALE_EOR                                                                 \
 	(120 * SEC) /* stale paths of a peer that is back wait so long for its End-of-RIB \
 		     */
@@ -78,6 +82,9 @@ struct peer {
 	char reason[IPC_TEXT_MAX];
 	bool strong; /* the reason is what a NOTIFICATION said, and no session has come since */
 	uint32_t flaps;
+	unsigned brief;	    /* sessions that ended at once, in a row */
+	usec_t fault_noted; /* meaningful if faults */
+	uint64_t faults;    /* UPDATEs with a fault, all in all */
 	uint64_t msgs_in, msgs_out, updates_in, updates_out;
 	struct list untold; /* its state is to be told */
 	bool counters;	    /* its counters have changed since */

@@ -280,6 +280,7 @@ static void read_told(struct world *w)
 static void check_all(struct world *w)
 {
 	uint32_t paths[PEERS] = { 0 }, usables[PEERS] = { 0 }, bests[PEERS] = { 0 };
+	uint64_t bytes[PEERS] = { 0 };
 
 	for (int p = 0; p < PREFIXES; p++) {
 		struct prefix prefix = prefix_no(p);
@@ -299,6 +300,7 @@ static void check_all(struct world *w)
 			assert_true(used[addr_to_v4(&w->told[p][i]) - 0xac100001]);
 		for (int i = 0; i < PEERS; i++) {
 			paths[i] += w->table[p][i].set >= 0;
+			bytes[i] += w->table[p][i].set >= 0 ? w->sets[w->table[p][i].set]->len : 0;
 			usables[i] += usable(&w->table[p][i]);
 			bests[i] += naive == i;
 		}
@@ -307,6 +309,7 @@ static void check_all(struct world *w)
 		assert_int_equal(rib_peer(w->rib, (uint16_t)i)->paths, paths[i]);
 		assert_int_equal(rib_peer(w->rib, (uint16_t)i)->usable, usables[i]);
 		assert_int_equal(rib_peer(w->rib, (uint16_t)i)->best, bests[i]);
+		assert_int_equal(rib_peer(w->rib, (uint16_t)i)->attr_bytes, bytes[i]);
 	}
 }
 
