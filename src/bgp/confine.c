@@ -153,7 +153,6 @@ static const int allowed[] = {
 	SCMP_SYS(fstat),
 	SCMP_SYS(newfstatat),
 	SCMP_SYS(lseek),
-	SCMP_SYS(tgkill),
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
 };
@@ -176,6 +175,9 @@ static int add_rules(scmp_filter_ctx f)
 		r |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
 				      SCMP_A0(SCMP_CMP_EQ, i ? AF_INET6 : AF_INET),
 				      SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM));
+	/* abort() signals the process itself; nobody else is to be signalled. */
+	r |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+			      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 	/* Memory, but never code. */
 	r |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
 			      SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
