@@ -5,6 +5,14 @@
 #pragma once
 #include "base/check.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
+/* Keyed, differently in every process: what goes into a map may have been chosen by an enemy. Members are
+ * walked in the order of their adding, which does not depend on it. */
+uint32_t map_hash(const void *bytes, size_t n);
+#define HASH_FUNCTION(keyptr, keylen, hashv) ((hashv) = map_hash(keyptr, keylen))
+
 #define uthash_malloc(sz)    xmalloc(sz)
 #define uthash_free(ptr, sz) free(ptr)
 #define uthash_fatal(msg)    check_failed(msg, __FILE__, __LINE__)
