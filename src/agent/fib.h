@@ -55,7 +55,7 @@ struct fib {
 	struct fib_nexthop *nexthops;
 	struct fib_connected *connected_nets;
 	uint64_t connected_stamp;
-	bool restate; /* what may be programmed has changed */
+	bool restate;		      /* what may be programmed has changed */
 	struct origin_entry *origins; /* what agent/origins announced */
 	uint64_t origin_stamp;
 	uint64_t stamp; /* of the speaker's telling under way */
