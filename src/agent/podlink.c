@@ -86,6 +86,9 @@ static const struct setting settings_v4[] = {
 	{ "net/ipv4/neigh/%s/proxy_delay", "0", true },
 	{ "net/ipv4/conf/%s/proxy_arp", "1", false },
 	{ "net/ipv4/conf/%s/forwarding", "1", false },
+	/* A pod speaks with its own address: otherwise its ARP requests in the name of others would fill the
+	 * neighbour table, which all pods and nodes share. */
+	{ "net/ipv4/conf/%s/rp_filter", "1", false },
 };
 
 static const struct setting settings_v6[] = {

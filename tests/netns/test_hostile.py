@@ -791,11 +791,14 @@ def test_a_pod_that_is_root(world):
         packet = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     packet.bind(("eth0", 0))
     mac = bytes.fromhex("eeeeeeeeeeee")
-    for i in range(5000):
+    table = len(world.lab.exec("victim", "ip", "neigh").splitlines())
+    for i in range(8000):
         # Requests for and in the name of others, and answers nobody asked for.
-        who, whom = struct.pack(">I", 0x0a640500 + i % 4), struct.pack(">I", 0x0a640501 + i % 7)
-        packet.send(b"\xff" * 6 + mac + b"\x08\x06" + struct.pack(">HHBBH", 1, 0x800, 6, 4, 1 + i % 2) + mac + who + mac + whom)
+        who = struct.pack(">I", 0x0b000000 + i if i % 4 else 0x0a640500 + i % 3)
+        whom = struct.pack(">I", 0xa9fe0101 if i % 2 else 0x0a640501 + i % 7)
+        packet.send(b"\xff" * 6 + mac + b"\x08\x06" + struct.pack(">HHBBH", 1, 0x800, 6, 4, 1 + i // 2 % 2) + mac + who + mac + whom)
     packet.close()
+    assert len(world.lab.exec("victim", "ip", "neigh").splitlines()) < table + 10  # the kernel's table holds a thousand
     assert "1 received" in world.lab.exec("pod1", "ping", "-c", "1", "-W", "2", world.far_pod)
     assert sorted(world.lab.routes("victim")) == before
     assert world.lab.exec("victim", "ip", "neigh", "show", "dev", "eth0", "nud", "permanent") == neighbours
