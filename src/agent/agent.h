@@ -32,7 +32,7 @@ struct agent_io {
 	int (*listen)(void *arg, uint16_t port, struct err *e);
 };
 
-#define AGENT_ROUTE_BUDGET   4096	/* kernel operations in one turn */
+#define AGENT_ROUTE_BUDGET   256	/* kernel operations in one turn; there may be more at once */
 #define AGENT_COMPARE_PERIOD (60 * SEC) /* dump and compare the kernel's routes */
 #define AGENT_RETRY	     (2 * SEC)	/* what the kernel refused is tried again */
 

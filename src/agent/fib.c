@@ -2,6 +2,7 @@
 #include "agent/fib.h"
 
 #include "agent/agent.h"
+#include "base/log.h"
 
 static struct fib_nexthop **hops_of(struct fib_prefix *p)
 {
@@ -27,8 +28,8 @@ static bool resolve(struct agent *a, struct fib_nexthop *nh)
 
 	nh->resolved = nh->connected = false;
 	memset(&nh->hop, 0, sizeof(nh->hop));
-	if (!own_address(a, &nh->addr) && route_get(a->nl, &q, &r, NULL) == 0 && r.type == RTN_UNICAST &&
-	    r.protocol != ROUTE_PROTO_BIRD && r.nhops > 0) {
+	if (!nh->excess && !own_address(a, &nh->addr) && route_get(a->nl, &q, &r, NULL) == 0 &&
+	    r.type == RTN_UNICAST && r.protocol != ROUTE_PROTO_BIRD && r.nhops > 0) {
 		nh->resolved = true;
 		nh->hop = r.hops[0];
 		nh->connected = !addr_is_set(&r.hops[0].gateway);
@@ -39,6 +40,22 @@ static bool resolve(struct agent *a, struct fib_nexthop *nh)
 	       !addr_eq(&was.gateway, &nh->hop.gateway);
 }
 
+static bool is_excess(struct agent *a, const struct addr *addr)
+{
+	struct peer_entry *peer;
+
+	if (map_count(a->fib.nexthops) < FIB_NEXTHOPS_MAX)
+		return false;
+	map_find(a->peers.map, addr, peer);
+	if (peer)
+		return false;
+	if (!a->fib.excess_told)
+		log_warn("peers have named more than %d next hops; routes over further ones are unreachable",
+			 FIB_NEXTHOPS_MAX);
+	a->fib.excess_told = true;
+	return true;
+}
+
 static struct fib_nexthop *nexthop_get(struct agent *a, const struct addr *addr)
 {
 	struct fib_nexthop *nh;
@@ -47,6 +64,7 @@ static struct fib_nexthop *nexthop_get(struct agent *a, const struct addr *addr)
 	if (!nh) {
 		nh = xcalloc(1, sizeof(*nh));
 		nh->addr = *addr;
+		nh->excess = is_excess(a, addr);
 		map_add(a->fib.nexthops, addr, nh);
 		resolve(a, nh);
 	}

@@ -20,9 +20,14 @@
 
 struct agent;
 
+/* The kernel compares a new next hop of an interface with every other one: with many, each route is slow, and
+ * a peer can name millions. Beyond this number only those that are peers themselves are used. */
+#define FIB_NEXTHOPS_MAX 4096
+
 struct fib_nexthop {
 	struct addr addr;
 	uint32_t users;
+	bool excess;	/* one too many: never used */
 	bool resolved;	/* hop is usable */
 	bool connected; /* hop.gateway is the next hop itself */
 	struct route_hop hop;
@@ -55,6 +60,7 @@ struct fib {
 	struct fib_nexthop *nexthops;
 	struct fib_connected *connected_nets;
 	uint64_t connected_stamp;
+	bool excess_told;
 	bool restate;		      /* what may be programmed has changed */
 	struct origin_entry *origins; /* what agent/origins announced */
 	uint64_t origin_stamp;

@@ -113,7 +113,8 @@ static void note(struct routes *r, struct route_entry *en)
 	} else if (op == DELTA_FORGET) {
 		forget(r, en);
 	} else if (list_empty(&en->dirty)) {
-		list_add_tail(&r->dirty, &en->dirty);
+		/* Pods do not wait behind what peers have said. */
+		list_add_tail(en->class == ROUTES_FIB ? &r->dirty : r->dirty.next, &en->dirty);
 	}
 }
 
@@ -135,6 +136,7 @@ void routes_want(struct routes *r, enum route_class c, const struct route *want)
 		r->count[en->class] -= en->delta.wanted;
 		r->count[c]++;
 		en->class = c;
+		list_del(&en->dirty); /* its place in the line is another now */
 	}
 	bool differs = !value_is(en, want);
 	delta_want(&en->delta, r->stamp[c], differs);
@@ -328,7 +330,8 @@ enum routes_left routes_apply(struct routes *r, struct nl *nl, unsigned may_dele
 	struct route_entry *en;
 
 	list_each (en, &r->dirty, dirty)
-		waiting++;
+		if (++waiting == budget)
+			break;
 	while (tried < waiting && tried < budget) {
 		size_t n = collect(r, &b, may_delete, MIN(budget - tried, waiting - tried));
 		if (!n)

@@ -460,6 +460,23 @@ def test_one_peers_attributes_are_bounded(world):
     world.wait_routes(60)
 
 
+def test_many_next_hops(world):
+    """Each costs the kernel a comparison with every other. A pod is added all the same, at once."""
+    p = world.up()
+    said = [update([f"100.{80 + i // 65536}.{i // 256 % 256}.{i % 256}/32"], attributes(f"10.100.{10 + i // 256}.{i % 256}")) for i in range(40000)]
+    before = evil.cpu(world.agent)
+    assert p.send(b"".join(said))
+    began = time.monotonic()
+    run(KORAT, "lab", "pod", "add", "prompt", "--node", "victim")
+    assert time.monotonic() - began < (3 if SANITIZED else 1)
+    wait_for("the routes", lambda: int(world.lab.exec("victim", "sh", "-c", "ip route | wc -l")) > 40000, 30, every=0.3)
+    assert evil.cpu(world.agent) - before < (10 if SANITIZED else 4)
+    assert "more than 4096 next hops" in log_of("victim")
+    run(KORAT, "lab", "pod", "del", "prompt")
+    p.close()
+    world.wait_routes(60)
+
+
 # ---- connections against each other ----
 
 def test_connection_storm(world):

@@ -289,6 +289,30 @@ static void a_used_up_budget_goes_on_at_once(void **state)
 	routes_done(&r);
 }
 
+/* However much a peer has said, a pod's route goes in next; also if the peer had said that very prefix. */
+static void pods_do_not_wait_behind_peers(void **state)
+{
+	struct nl nl = { 0 };
+	struct routes r;
+	struct route pod = via("10.8.1.1/32", NULL, RTPROT_BOOT, RTN_UNICAST);
+	struct route other = via("10.9.19.0/26", NULL, RTPROT_BOOT, RTN_UNICAST);
+	char dst[32];
+
+	routes_init(&r);
+	for (int i = 0; i < 20; i++) {
+		snprintf(dst, sizeof(dst), "10.9.%d.0/26", i);
+		struct route a = via(dst, "172.16.67.139", ROUTE_PROTO_BIRD, RTN_UNICAST);
+		routes_want(&r, ROUTES_FIB, &a);
+	}
+	routes_want(&r, ROUTES_POD, &pod);
+	routes_want(&r, ROUTES_POD, &other);
+	assert_int_equal(routes_apply(&r, &nl, ALL, 2, NULL), ROUTES_MORE);
+	assert_int_equal(nl.n, 2);
+	assert_non_null(look_up(&nl, &pod));
+	assert_int_equal(look_up(&nl, &other)->protocol, RTPROT_BOOT);
+	routes_done(&r);
+}
+
 /* A learned /32 for an address that a pod of ours has: when the pod goes, the learned route takes its place.
  */
 static void a_weaker_class_gets_its_turn_back(void **state)
@@ -404,6 +428,7 @@ int main(void)
 		cmocka_unit_test(a_broken_dump_changes_nothing),
 		cmocka_unit_test(a_late_echo_leaves_no_fault_behind),
 		cmocka_unit_test(a_dead_next_hop_of_several),
+		cmocka_unit_test(pods_do_not_wait_behind_peers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
