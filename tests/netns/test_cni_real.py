@@ -29,8 +29,11 @@ class Pod:
         e.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
         e.update(env or {})
         p = subprocess.Popen([PLUGIN], env=e, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        p.stdin.write(json.dumps(netconf))
-        p.stdin.close()
+        try:
+            p.stdin.write(json.dumps(netconf))
+            p.stdin.close()
+        except BrokenPipeError:
+            pass  # it refused the environment and left before reading
         p.stdin = None
         return p
 
