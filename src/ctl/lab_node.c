@@ -123,77 +123,67 @@ static int add_checked(const struct verb_args *a, struct lab *l, const char *pro
 	return r;
 }
 
-static int add(const struct verb_args *a)
+static int del_checked(const struct verb_args *a, struct lab *l, const char *programs, struct err *e)
+{
+	if (!lab_node(l, a->pos[0]))
+		return unknown_node(l, a->pos[0], e);
+	if (l->nnodes == 1)
+		return err_set(e, EBUSY, "%s is the last node: 'korat lab down' removes the whole lab",
+			       a->pos[0]);
+	return remove_node(l, a->pos[0], programs, e);
+}
+
+/* koratd alone: pods and their traffic stay as they are. */
+static int restart_checked(const struct verb_args *a, struct lab *l, const char *programs, struct err *e)
+{
+	if (!lab_node(l, a->pos[0]))
+		return unknown_node(l, a->pos[0], e);
+	struct lab_proc p = lab_agent_proc(a->pos[0]);
+	int r = lab_proc_end(&p, 1, GRACE, e);
+	return r < 0 ? r : start_and_wait(l, a->pos[0], programs, e);
+}
+
+/* What the verbs share: one name, root, the programs, the lab's lock; done says what became of the node. */
+static int change(const struct verb_args *a,
+		  int (*fn)(const struct verb_args *a, struct lab *l, const char *programs, struct err *e),
+		  const char *done)
 {
 	own_lab struct lab lab = { 0 };
 	struct err e = { 0 };
 	char programs[LAB_PROGRAMS_MAX];
+
+	if (lab_need_root(a, &e) < 0 || lab_agent_programs(programs, &e) < 0)
+		return out_exit(-1, &e);
+	own_fd int lock = lab_begin_change(&lab, &e);
+	int r = lock < 0 ? lock : fn(a, &lab, programs, &e);
+	if (!r)
+		printf("Node %s %s.\n", a->pos[0], done);
+	return out_exit(r, &e);
+}
+
+static int add(const struct verb_args *a)
+{
 	int r = verb_want(a, 1, 1);
 
 	if (r)
 		return r;
 	if (!verb_get(a, "address") && !verb_get(a, "address6"))
 		return verb_bad(a, "--address says which address the node has");
-	if (lab_need_root(a, &e) < 0 || lab_agent_programs(programs, &e) < 0)
-		return out_exit(-1, &e);
-	own_fd int lock = lab_begin_change(&lab, &e);
-	r = lock < 0 ? lock : add_checked(a, &lab, programs, &e);
-	if (!r)
-		printf("Node %s is up.\n", a->pos[0]);
-	return out_exit(r, &e);
+	return change(a, add_checked, "is up");
 }
 
 static int del(const struct verb_args *a)
 {
-	own_lab struct lab lab = { 0 };
-	struct err e = { 0 };
-	char programs[LAB_PROGRAMS_MAX];
 	int r = verb_want(a, 1, 1);
 
-	if (r)
-		return r;
-	if (lab_need_root(a, &e) < 0 || lab_agent_programs(programs, &e) < 0)
-		return out_exit(-1, &e);
-	own_fd int lock = lab_begin_change(&lab, &e);
-	if (lock < 0)
-		return out_exit(lock, &e);
-	if (!lab_node(&lab, a->pos[0]))
-		return out_exit(unknown_node(&lab, a->pos[0], &e), &e);
-	if (lab.nnodes == 1)
-		return out_exit(err_set(&e, EBUSY,
-					"%s is the last node: 'korat lab down' removes the whole lab",
-					a->pos[0]),
-				&e);
-	r = remove_node(&lab, a->pos[0], programs, &e);
-	if (!r)
-		printf("Node %s is gone.\n", a->pos[0]);
-	return out_exit(r, &e);
+	return r ? r : change(a, del_checked, "is gone");
 }
 
-/* koratd alone: pods and their traffic stay as they are. */
 static int restart(const struct verb_args *a)
 {
-	own_lab struct lab lab = { 0 };
-	struct err e = { 0 };
-	char programs[LAB_PROGRAMS_MAX];
 	int r = verb_want(a, 1, 1);
 
-	if (r)
-		return r;
-	if (lab_need_root(a, &e) < 0 || lab_agent_programs(programs, &e) < 0)
-		return out_exit(-1, &e);
-	own_fd int lock = lab_begin_change(&lab, &e);
-	if (lock < 0)
-		return out_exit(lock, &e);
-	if (!lab_node(&lab, a->pos[0]))
-		return out_exit(unknown_node(&lab, a->pos[0], &e), &e);
-	struct lab_proc p = lab_agent_proc(a->pos[0]);
-	r = lab_proc_end(&p, 1, GRACE, &e);
-	if (!r)
-		r = start_and_wait(&lab, a->pos[0], programs, &e);
-	if (!r)
-		printf("koratd of %s runs again.\n", a->pos[0]);
-	return out_exit(r, &e);
+	return r ? r : change(a, restart_checked, "runs koratd again");
 }
 
 static const struct verb_opt add_opts[] = {

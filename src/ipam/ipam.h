@@ -39,7 +39,7 @@ struct ipam_view {
 	void (*each_block)(void *arg, const struct prefix *within,
 			   bool (*fn)(void *fnarg, const struct block *b, int64_t rev), void *fnarg);
 	void (*each_pool)(void *arg, bool (*fn)(void *fnarg, const struct ippool *p), void *fnarg);
-	/* Does the pool's nodeSelector select host? (issue of the caller: ipam knows no labels) */
+	/* Does the pool's nodeSelector select host? The caller knows: ipam sees no labels. */
 	bool (*pool_selects)(void *arg, const struct ippool *p, const char *host);
 	bool (*reserved)(void *arg, const struct addr *a); /* IPReservations; NULL = none */
 	const struct ipamconfig *config;		   /* never NULL; defaults if not stored */
