@@ -29,6 +29,9 @@ bool peers_mesh(const struct node *me, const struct node *other, uint8_t family,
 		.remote_asn = other_asn,
 		.local_asn = my_asn,
 		.families = family == AF_INET ? IPC_FAMILY_V4 : IPC_FAMILY_V6,
+		/* What one node announces, every other takes, as in Calico's mesh; also between two AS. */
+		.import = IPC_POLICY_ALL,
+		.export = IPC_POLICY_ALL,
 		/* Compared as text, as Calico does: the textually larger address dials, the other side waits.
 		 */
 		.passive = strcmp(addr_format(theirs, a), addr_format(mine, b)) > 0,

@@ -78,9 +78,21 @@ static void put_text(struct wr *w, const char *s, size_t max)
 	wr_close8(w, hole);
 }
 
-static void get_text(struct rd *r, char *ret, size_t max)
+static void put_long_text(struct wr *w, const char *s, size_t max)
 {
-	size_t n = rd_u8(r);
+	size_t n = strnlen(s, max - 1), step;
+	size_t hole = wr_open16(w);
+
+	for (size_t i = 0; i < n; i += step) {
+		step = printable((const uint8_t *)s + i, n - i);
+		wr_bytes(w, step ? s + i : "?", MAX(step, (size_t)1));
+		step = MAX(step, (size_t)1);
+	}
+	wr_close16(w, hole);
+}
+
+static void get_text_of(struct rd *r, size_t n, char *ret, size_t max)
+{
 	const uint8_t *p = rd_bytes(r, n);
 
 	if (!p || n >= max) {
@@ -96,6 +108,16 @@ static void get_text(struct rd *r, char *ret, size_t max)
 	}
 	memcpy(ret, p, n);
 	ret[n] = '\0';
+}
+
+static void get_text(struct rd *r, char *ret, size_t max)
+{
+	get_text_of(r, rd_u8(r), ret, max);
+}
+
+static void get_long_text(struct rd *r, char *ret, size_t max)
+{
+	get_text_of(r, rd_be16(r), ret, max);
 }
 
 /* The value has to hold, or the message is refused. */
@@ -242,6 +264,19 @@ static void get_config(struct rd *r, struct ipc_msg *m)
 	must(r, m->config.asn != 0 && m->config.router_id != 0 && m->config.restart_time <= RESTART_TIME_MAX);
 }
 
+static uint8_t get_enum(struct rd *r, unsigned end)
+{
+	uint8_t v = rd_u8(r);
+
+	must(r, v < end);
+	return v;
+}
+
+static uint8_t get_families(struct rd *r)
+{
+	return get_enum(r, (IPC_FAMILY_V4 | IPC_FAMILY_V6) + 1);
+}
+
 static void put_peer(struct wr *w, const struct ipc_msg *m)
 {
 	const struct ipc_peer *p = &m->peer;
@@ -255,6 +290,25 @@ static void put_peer(struct wr *w, const struct ipc_msg *m)
 	wr_u8(w, p->families);
 	put_bool(w, p->client);
 	wr_be16(w, p->hold_time);
+	wr_be16(w, p->keepalive_time);
+	put_bool(w, p->own_restart_time);
+	wr_be16(w, p->restart_time);
+	wr_be16(w, p->import);
+	wr_be16(w, p->export);
+	wr_be32(w, p->max_prefixes);
+	wr_u8(w, p->allow_own_as);
+	wr_u8(w, p->nexthop_mode);
+	wr_u8(w, p->role);
+	put_bool(w, p->role_strict);
+	wr_u8(w, p->add_path_recv);
+	wr_u8(w, p->add_path_send);
+	put_bool(w, p->ext_nexthop);
+	put_bool(w, p->ext_message);
+	wr_u8(w, p->ttl);
+	wr_u8(w, p->ttl_security);
+	put_bool(w, p->shutdown);
+	put_text(w, p->text, sizeof(p->text));
+	put_text(w, p->password, sizeof(p->password));
 	put_text(w, p->name, sizeof(p->name));
 }
 
@@ -270,10 +324,31 @@ static void get_peer(struct rd *r, struct ipc_msg *m)
 	must(r, p->remote_asn != 0);
 	p->local_asn = rd_be32(r);
 	p->passive = get_bool(r);
-	p->families = rd_u8(r);
-	must(r, p->families && p->families <= (IPC_FAMILY_V4 | IPC_FAMILY_V6));
+	p->families = get_families(r);
+	must(r, p->families != 0);
 	p->client = get_bool(r);
 	p->hold_time = get_hold_time(r);
+	p->keepalive_time = rd_be16(r);
+	p->own_restart_time = get_bool(r);
+	p->restart_time = rd_be16(r);
+	p->import = rd_be16(r);
+	p->export = rd_be16(r);
+	must(r, p->restart_time <= RESTART_TIME_MAX && p->import <= IPC_POLICY_MAX &&
+			p->export <= IPC_POLICY_MAX);
+	p->max_prefixes = rd_be32(r);
+	p->allow_own_as = rd_u8(r);
+	p->nexthop_mode = get_enum(r, IPC_NEXTHOP_KEEP + 1);
+	p->role = get_enum(r, IPC_ROLE_PEER + 1);
+	p->role_strict = get_bool(r);
+	p->add_path_recv = get_families(r);
+	p->add_path_send = get_families(r);
+	p->ext_nexthop = get_bool(r);
+	p->ext_message = get_bool(r);
+	p->ttl = rd_u8(r);
+	p->ttl_security = rd_u8(r);
+	p->shutdown = get_bool(r);
+	get_text(r, p->text, sizeof(p->text));
+	get_text(r, p->password, sizeof(p->password));
 	get_text(r, p->name, sizeof(p->name));
 }
 
@@ -285,6 +360,204 @@ static void put_peer_gone(struct wr *w, const struct ipc_msg *m)
 static void get_peer_gone(struct rd *r, struct ipc_msg *m)
 {
 	m->peer.remote = get_host(r);
+}
+
+/* Policies. */
+
+static void put_community(struct wr *w, const struct policy_community *c)
+{
+	put_bool(w, c->large);
+	for (size_t i = 0; i < ARRAY_SIZE(c->v); i++)
+		wr_be32(w, c->v[i]);
+}
+
+static struct policy_community get_community(struct rd *r)
+{
+	struct policy_community c = { .large = get_bool(r) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(c.v); i++)
+		c.v[i] = rd_be32(r);
+	must(r, c.large || (c.v[0] <= UINT16_MAX && c.v[1] <= UINT16_MAX && c.v[2] == 0));
+	return c;
+}
+
+static void put_asns(struct wr *w, const uint32_t *asns, uint8_t n)
+{
+	CHECK(n <= POLICY_ASNS_MAX);
+	wr_u8(w, n);
+	for (size_t i = 0; i < n; i++)
+		wr_be32(w, asns[i]);
+}
+
+static uint8_t get_asns(struct rd *r, uint32_t asns[static POLICY_ASNS_MAX])
+{
+	uint8_t n = get_enum(r, POLICY_ASNS_MAX + 1);
+
+	for (size_t i = 0; rd_ok(r) && i < n; i++) {
+		asns[i] = rd_be32(r);
+		must(r, asns[i] != 0);
+	}
+	return n;
+}
+
+static void put_op(struct wr *w, const struct policy_op *op)
+{
+	wr_u8(w, op->kind);
+	put_community(w, &op->community);
+	wr_be32(w, op->value);
+	put_asns(w, op->asns, op->nasns);
+}
+
+static struct policy_op get_op(struct rd *r)
+{
+	struct policy_op op = { .kind = get_enum(r, POLICY_OP_KINDS) };
+
+	op.community = get_community(r);
+	op.value = rd_be32(r);
+	op.nasns = get_asns(r, op.asns);
+	must(r, op.kind != POLICY_PREPEND || op.nasns);
+	return op;
+}
+
+static uint16_t get_policy_id(struct rd *r)
+{
+	uint16_t id = rd_be16(r);
+
+	must(r, id >= IPC_POLICY_FIRST && id <= IPC_POLICY_MAX);
+	return id;
+}
+
+static void put_policy(struct wr *w, const struct ipc_msg *m)
+{
+	wr_be16(w, m->policy.id);
+	put_bool(w, m->policy.otherwise);
+	put_text(w, m->policy.name, sizeof(m->policy.name));
+}
+
+static void get_policy(struct rd *r, struct ipc_msg *m)
+{
+	m->policy.id = get_policy_id(r);
+	m->policy.otherwise = get_bool(r);
+	get_text(r, m->policy.name, sizeof(m->policy.name));
+}
+
+static void put_policy_id(struct wr *w, const struct ipc_msg *m)
+{
+	wr_be16(w, m->policy.id);
+}
+
+static void get_policy_id_only(struct rd *r, struct ipc_msg *m)
+{
+	m->policy.id = get_policy_id(r);
+}
+
+static void put_rule(struct wr *w, const struct ipc_msg *m)
+{
+	const struct policy_rule *p = &m->rule.rule;
+
+	CHECK(p->nops <= POLICY_OPS_MAX);
+	wr_be16(w, m->rule.id);
+	wr_u8(w, p->family == AF_INET ? WIRE_V4 : p->family == AF_INET6 ? WIRE_V6 : WIRE_NONE);
+	wr_u8(w, p->prefix_op);
+	if (p->prefix_op != POLICY_PREFIX_ANY) {
+		put_prefix(w, &p->prefix);
+		wr_u8(w, p->min_len);
+		wr_u8(w, p->max_len);
+	}
+	wr_u8(w, p->source);
+	wr_u8(w, p->session);
+	put_bool(w, p->has_community);
+	put_community(w, &p->community);
+	put_bool(w, p->has_local_pref);
+	wr_be32(w, p->local_pref);
+	put_asns(w, p->as_path, p->nas_path);
+	put_text(w, p->interface, sizeof(p->interface));
+	wr_u8(w, p->verdict);
+	wr_u8(w, p->nops);
+	for (size_t i = 0; i < p->nops; i++)
+		put_op(w, &p->ops[i]);
+}
+
+static void get_rule(struct rd *r, struct ipc_msg *m)
+{
+	struct policy_rule *p = &m->rule.rule;
+
+	m->rule.id = get_policy_id(r);
+	uint8_t family = rd_u8(r);
+	must(r, family == WIRE_NONE || family == WIRE_V4 || family == WIRE_V6);
+	p->family = family == WIRE_V4 ? AF_INET : family == WIRE_V6 ? AF_INET6 : 0;
+	p->prefix_op = get_enum(r, POLICY_PREFIX_NOT_IN + 1);
+	if (p->prefix_op != POLICY_PREFIX_ANY) {
+		p->prefix = get_prefix(r);
+		p->min_len = rd_u8(r);
+		p->max_len = rd_u8(r);
+		must(r, p->min_len <= p->max_len);
+	}
+	p->source = get_enum(r, POLICY_SOURCE_OWN + 1);
+	p->session = get_enum(r, POLICY_SESSION_IBGP + 1);
+	p->has_community = get_bool(r);
+	p->community = get_community(r);
+	p->has_local_pref = get_bool(r);
+	p->local_pref = rd_be32(r);
+	p->nas_path = get_asns(r, p->as_path);
+	get_text(r, p->interface, sizeof(p->interface));
+	p->verdict = get_enum(r, POLICY_REJECT + 1);
+	p->nops = get_enum(r, POLICY_OPS_MAX + 1);
+	must(r, !p->nops || p->verdict != POLICY_REJECT);
+	for (size_t i = 0; rd_ok(r) && i < p->nops; i++)
+		p->ops[i] = get_op(r);
+}
+
+/* Next hops. */
+
+static void put_nexthop(struct wr *w, const struct ipc_msg *m)
+{
+	put_addr(w, &m->nexthop.addr);
+	put_bool(w, m->nexthop.reachable);
+	wr_be32(w, m->nexthop.metric);
+	put_text(w, m->nexthop.ifname, sizeof(m->nexthop.ifname));
+}
+
+static void get_nexthop(struct rd *r, struct ipc_msg *m)
+{
+	m->nexthop.addr = get_host(r);
+	m->nexthop.reachable = get_bool(r);
+	m->nexthop.metric = rd_be32(r);
+	get_text(r, m->nexthop.ifname, sizeof(m->nexthop.ifname));
+}
+
+static void put_nexthop_addr(struct wr *w, const struct ipc_msg *m)
+{
+	put_addr(w, &m->nexthop.addr);
+}
+
+static void get_nexthop_addr(struct rd *r, struct ipc_msg *m)
+{
+	m->nexthop.addr = get_host(r);
+}
+
+static void put_refresh(struct wr *w, const struct ipc_msg *m)
+{
+	put_addr(w, &m->refresh.remote);
+	put_bool(w, m->refresh.out);
+}
+
+static void get_refresh(struct rd *r, struct ipc_msg *m)
+{
+	m->refresh.remote = get_host(r);
+	m->refresh.out = get_bool(r);
+}
+
+static void put_reset(struct wr *w, const struct ipc_msg *m)
+{
+	put_addr(w, &m->reset.remote);
+	put_text(w, m->reset.text, sizeof(m->reset.text));
+}
+
+static void get_reset(struct rd *r, struct ipc_msg *m)
+{
+	m->reset.remote = get_host(r);
+	get_text(r, m->reset.text, sizeof(m->reset.text));
 }
 
 static void put_origin(struct wr *w, const struct ipc_msg *m)
@@ -395,9 +668,12 @@ static void put_state(struct wr *w, const struct ipc_msg *m)
 	wr_be32(w, s->router_id);
 	wr_be16(w, s->hold_time);
 	wr_u8(w, s->families);
+	wr_be16(w, s->agreed);
 	wr_be32(w, s->received);
 	wr_be32(w, s->accepted);
 	wr_be32(w, s->advertised);
+	wr_be32(w, s->rejected);
+	wr_be32(w, s->stale);
 	wr_be64(w, s->msgs_in);
 	wr_be64(w, s->msgs_out);
 	wr_be64(w, s->updates_in);
@@ -420,9 +696,13 @@ static void get_state(struct rd *r, struct ipc_msg *m)
 	s->hold_time = get_hold_time(r);
 	s->families = rd_u8(r);
 	must(r, s->families <= (IPC_FAMILY_V4 | IPC_FAMILY_V6));
+	s->agreed = rd_be16(r);
+	must(r, s->agreed <= IPC_AGREED_ALL);
 	s->received = rd_be32(r);
 	s->accepted = rd_be32(r);
 	s->advertised = rd_be32(r);
+	s->rejected = rd_be32(r);
+	s->stale = rd_be32(r);
 	s->msgs_in = rd_be64(r);
 	s->msgs_out = rd_be64(r);
 	s->updates_in = rd_be64(r);
@@ -445,9 +725,11 @@ static void put_path(struct wr *w, const struct ipc_msg *m)
 	wr_be32(w, p->first_asn);
 	wr_be16(w, p->as_path_len);
 	wr_u8(w, p->origin);
+	wr_be32(w, p->path_id);
 	put_bool(w, p->ebgp);
 	put_bool(w, p->best);
 	put_bool(w, p->stale);
+	put_long_text(w, p->attrs, sizeof(p->attrs));
 	put_text(w, p->why, sizeof(p->why));
 }
 
@@ -466,9 +748,11 @@ static void get_path(struct rd *r, struct ipc_msg *m)
 	p->as_path_len = rd_be16(r);
 	p->origin = rd_u8(r);
 	must(r, p->origin <= 2);
+	p->path_id = rd_be32(r);
 	p->ebgp = get_bool(r);
 	p->best = get_bool(r);
 	p->stale = get_bool(r);
+	get_long_text(r, p->attrs, sizeof(p->attrs));
 	get_text(r, p->why, sizeof(p->why));
 }
 
@@ -490,6 +774,10 @@ static const struct {
 	[0] = { NULL, NULL, NULL },
 	[IPC_HELLO] = { "HELLO", put_hello, get_hello },
 	[IPC_CONFIG] = { "CONFIG", put_config, get_config },
+	[IPC_POLICY] = { "POLICY", put_policy, get_policy },
+	[IPC_RULE] = { "RULE", put_rule, get_rule },
+	[IPC_POLICY_END] = { "POLICY_END", put_policy_id, get_policy_id_only },
+	[IPC_POLICY_GONE] = { "POLICY_GONE", put_policy_id, get_policy_id_only },
 	[IPC_PEER] = { "PEER", put_peer, get_peer },
 	[IPC_PEER_GONE] = { "PEER_GONE", put_peer_gone, get_peer_gone },
 	[IPC_ORIGIN] = { "ORIGIN", put_origin, get_origin },
@@ -498,12 +786,17 @@ static const struct {
 	[IPC_UNLISTEN] = { "UNLISTEN", put_listen, get_listen },
 	[IPC_STATED] = { "STATED", put_nothing, get_nothing },
 	[IPC_DUMP] = { "DUMP", put_dump, get_dump },
+	[IPC_NEXTHOP] = { "NEXTHOP", put_nexthop, get_nexthop },
+	[IPC_REFRESH] = { "REFRESH", put_refresh, get_refresh },
+	[IPC_RESET] = { "RESET", put_reset, get_reset },
 	[IPC_ROUTE] = { "ROUTE", put_route, get_route },
 	[IPC_ROUTE_GONE] = { "ROUTE_GONE", put_route_gone, get_route_gone },
 	[IPC_SYNCED] = { "SYNCED", put_nothing, get_nothing },
 	[IPC_PEER_STATE] = { "PEER_STATE", put_state, get_state },
 	[IPC_PATH] = { "PATH", put_path, get_path },
 	[IPC_DUMP_END] = { "DUMP_END", put_dump_end, get_dump_end },
+	[IPC_WATCH] = { "WATCH", put_nexthop_addr, get_nexthop_addr },
+	[IPC_UNWATCH] = { "UNWATCH", put_nexthop_addr, get_nexthop_addr },
 };
 static_assert(ARRAY_SIZE(kinds) == IPC_TYPES, "a row for every message");
 

@@ -305,6 +305,16 @@ void speaker_on_ipc(struct speaker *s, const struct ipc_msg *m, usec_t now)
 	case IPC_DUMP:
 		on_dump(s, &m->dump);
 		break;
+	case IPC_POLICY:
+	case IPC_RULE:
+	case IPC_POLICY_END:
+	case IPC_POLICY_GONE:
+	case IPC_NEXTHOP:
+	case IPC_REFRESH:
+	case IPC_RESET:
+		break;
+	case IPC_WATCH:
+	case IPC_UNWATCH:
 	case IPC_HELLO:
 	case IPC_LISTEN:
 	case IPC_UNLISTEN:

@@ -5,8 +5,16 @@
  *	speaker_drive SOCKET [debug]
  *
  *	config ASN ROUTER-ID [hold SECONDS] [restart SECONDS] [cluster ID]
- *	peer ADDRESS ASN [local ADDRESS] [port N] [passive] [client] [v4|v6|both] [name NAME]
- *	peer-gone ADDRESS
+ *	peer ADDRESS ASN [WORDS]	local ADDRESS, port N, passive, client, v4, v6, both, name NAME, hold
+ *N, keepalive N, restart N, import N, export N, max N, allow-own-as N, next-hop self|keep, role NAME,
+ *role-strict, add-path recv|send|both, ext-nexthop, ext-message, ttl N, gtsm N, local-as N, password KEY,
+ *		shutdown TEXT (the rest of the line). Without import and export everything passes (1); 0 is
+ *RFC 8212. peer-gone ADDRESS policy ID accept|reject [NAME]	of what no rule decides; then its rules, then
+ *policy-end ID rule ID accept|reject|next [WORDS]	v4, v6, in|equal|not-in|not-equal PREFIX, len MIN MAX,
+ *bgp, own, ebgp, ibgp, community A:B[:C], pref N, path A,B,..., dev PATTERN; then add A:B[:C], prepend
+ *A,B,..., set-pref N, set-med N policy-end ID policy-gone ID nexthop ADDRESS up|down [metric N] [dev NAME]
+ *	refresh ADDRESS [out]
+ *	reset ADDRESS [TEXT]
  *	origin PREFIX [via ADDRESS]
  *	origin-gone PREFIX
  *	listen PORT
@@ -106,6 +114,12 @@ static uint32_t id_of(const char *s)
 	return (uint32_t)strtoul(s, NULL, 0);
 }
 
+static void unknown(const char *w)
+{
+	fprintf(stderr, "unknown word: %s\n", w);
+	exit(2);
+}
+
 /* The words after the fixed ones: "hold 9" is a pair, "passive" is a word. */
 static const char *word(char **save)
 {
@@ -157,32 +171,281 @@ static void say_config(struct drive *d, char **save)
 	send_msg(d, &m, -1);
 }
 
+static bool number_of(struct ipc_peer *p, const char *w, unsigned long v)
+{
+	if (!strcmp(w, "port"))
+		p->port = (uint16_t)v;
+	else if (!strcmp(w, "hold"))
+		p->hold_time = (uint16_t)v;
+	else if (!strcmp(w, "keepalive"))
+		p->keepalive_time = (uint16_t)v;
+	else if (!strcmp(w, "restart"))
+		p->own_restart_time = true, p->restart_time = (uint16_t)v;
+	else if (!strcmp(w, "import"))
+		p->import = (uint16_t)v;
+	else if (!strcmp(w, "export"))
+		p->export = (uint16_t)v;
+	else if (!strcmp(w, "max"))
+		p->max_prefixes = (uint32_t)v;
+	else if (!strcmp(w, "allow-own-as"))
+		p->allow_own_as = (uint8_t)v;
+	else if (!strcmp(w, "ttl"))
+		p->ttl = (uint8_t)v;
+	else if (!strcmp(w, "gtsm"))
+		p->ttl_security = (uint8_t)v;
+	else if (!strcmp(w, "local-as"))
+		p->local_asn = (uint32_t)v;
+	else
+		return false;
+	return true;
+}
+
+static uint8_t role_of(const char *s)
+{
+	static const char *const names[] = { "none", "provider", "rs", "rs-client", "customer", "peer" };
+
+	for (uint8_t i = 0; s && i < ARRAY_SIZE(names); i++)
+		if (!strcmp(s, names[i]))
+			return i;
+	fprintf(stderr, "not a role: %s\n", s ? s : "nothing");
+	exit(2);
+}
+
+static void say_add_path(struct ipc_peer *p, const char *what)
+{
+	bool both = what && !strcmp(what, "both");
+
+	if (both || !strcmp(what, "recv"))
+		p->add_path_recv = IPC_FAMILY_V4 | IPC_FAMILY_V6;
+	if (both || !strcmp(what, "send"))
+		p->add_path_send = IPC_FAMILY_V4 | IPC_FAMILY_V6;
+}
+
+static bool flag_of(struct ipc_peer *p, const char *w)
+{
+	if (!strcmp(w, "passive"))
+		p->passive = true;
+	else if (!strcmp(w, "client"))
+		p->client = true;
+	else if (!strcmp(w, "v4"))
+		p->families = IPC_FAMILY_V4;
+	else if (!strcmp(w, "v6"))
+		p->families = IPC_FAMILY_V6;
+	else if (!strcmp(w, "both"))
+		p->families = IPC_FAMILY_V4 | IPC_FAMILY_V6;
+	else if (!strcmp(w, "role-strict"))
+		p->role_strict = true;
+	else if (!strcmp(w, "ext-nexthop"))
+		p->ext_nexthop = true;
+	else if (!strcmp(w, "ext-message"))
+		p->ext_message = true;
+	else
+		return false;
+	return true;
+}
+
+static void rest_of_line(char **save, char *ret, size_t n)
+{
+	const char *rest = strtok_r(NULL, "\n", save);
+
+	snprintf(ret, n, "%s", rest ? rest : "");
+}
+
 static void say_peer(struct drive *d, char **save)
 {
-	struct ipc_msg m = { .type = IPC_PEER, .peer = { .port = 179 } };
+	struct ipc_msg m = { .type = IPC_PEER,
+			     .peer = { .port = 179, .import = IPC_POLICY_ALL, .export = IPC_POLICY_ALL } };
+	struct ipc_peer *p = &m.peer;
 	const char *w;
 
-	m.peer.remote = need_addr(word(save));
-	m.peer.families = m.peer.remote.family == AF_INET ? IPC_FAMILY_V4 : IPC_FAMILY_V6;
-	m.peer.remote_asn = (uint32_t)number(word(save));
+	p->remote = need_addr(word(save));
+	p->families = p->remote.family == AF_INET ? IPC_FAMILY_V4 : IPC_FAMILY_V6;
+	p->remote_asn = (uint32_t)number(word(save));
 	while ((w = word(save))) {
+		if (flag_of(p, w))
+			continue;
+		if (!strcmp(w, "shutdown")) {
+			p->shutdown = true;
+			rest_of_line(save, p->text, sizeof(p->text));
+			break;
+		}
+		const char *v = word(save);
 		if (!strcmp(w, "local"))
-			m.peer.local = need_addr(word(save));
-		else if (!strcmp(w, "port"))
-			m.peer.port = (uint16_t)number(word(save));
-		else if (!strcmp(w, "passive"))
-			m.peer.passive = true;
-		else if (!strcmp(w, "client"))
-			m.peer.client = true;
-		else if (!strcmp(w, "v4"))
-			m.peer.families = IPC_FAMILY_V4;
-		else if (!strcmp(w, "v6"))
-			m.peer.families = IPC_FAMILY_V6;
-		else if (!strcmp(w, "both"))
-			m.peer.families = IPC_FAMILY_V4 | IPC_FAMILY_V6;
+			p->local = need_addr(v);
+		else if (!strcmp(w, "next-hop"))
+			p->nexthop_mode = !strcmp(v, "self") ? IPC_NEXTHOP_SELF : IPC_NEXTHOP_KEEP;
+		else if (!strcmp(w, "role"))
+			p->role = role_of(v);
+		else if (!strcmp(w, "add-path"))
+			say_add_path(p, v);
+		else if (!strcmp(w, "password"))
+			snprintf(p->password, sizeof(p->password), "%s", v);
 		else if (!strcmp(w, "name"))
-			snprintf(m.peer.name, sizeof(m.peer.name), "%s", word(save));
+			snprintf(p->name, sizeof(p->name), "%s", v);
+		else if (!number_of(p, w, number(v)))
+			unknown(w);
 	}
+	send_msg(d, &m, -1);
+}
+
+static void say_policy(struct drive *d, enum ipc_type type, char **save)
+{
+	struct ipc_msg m = { .type = type };
+	const char *w;
+
+	m.policy.id = (uint16_t)number(word(save));
+	if (type == IPC_POLICY) {
+		w = word(save);
+		m.policy.otherwise = w && !strcmp(w, "accept");
+		w = word(save);
+		snprintf(m.policy.name, sizeof(m.policy.name), "%s", w ? w : "");
+	}
+	send_msg(d, &m, -1);
+}
+
+static struct policy_community community_of(const char *s)
+{
+	struct policy_community c = { 0 };
+	int n = s ? sscanf(s, "%u:%u:%u", &c.v[0], &c.v[1], &c.v[2]) : 0;
+
+	if (n < 2)
+		unknown(s ? s : "nothing");
+	c.large = n == 3;
+	return c;
+}
+
+static uint8_t asns_of(const char *s, uint32_t *asns)
+{
+	uint8_t n = 0;
+
+	while (s && *s && n < POLICY_ASNS_MAX) {
+		char *end;
+		asns[n++] = (uint32_t)strtoul(s, &end, 10);
+		s = *end == ',' ? end + 1 : NULL;
+	}
+	return n;
+}
+
+static bool prefix_match_of(struct policy_rule *p, const char *w, char **save)
+{
+	static const char *const ops[] = { "any", "equal", "not-equal", "in", "not-in" };
+
+	for (uint8_t i = 1; i < ARRAY_SIZE(ops); i++) {
+		if (strcmp(w, ops[i]))
+			continue;
+		p->prefix_op = i;
+		p->prefix = need_prefix(word(save));
+		return true;
+	}
+	return false;
+}
+
+static bool op_of(struct policy_rule *p, const char *w, char **save)
+{
+	struct policy_op *op = &p->ops[p->nops];
+
+	if (!strcmp(w, "add")) {
+		op->kind = POLICY_ADD_COMMUNITY;
+		op->community = community_of(word(save));
+	} else if (!strcmp(w, "prepend")) {
+		op->kind = POLICY_PREPEND;
+		op->nasns = asns_of(word(save), op->asns);
+	} else if (!strcmp(w, "set-pref")) {
+		op->kind = POLICY_SET_LOCAL_PREF;
+		op->value = (uint32_t)number(word(save));
+	} else if (!strcmp(w, "set-med")) {
+		op->kind = POLICY_SET_MED;
+		op->value = (uint32_t)number(word(save));
+	} else {
+		return false;
+	}
+	p->nops++;
+	return true;
+}
+
+static bool match_of(struct policy_rule *p, const char *w, char **save)
+{
+	if (!strcmp(w, "v4")) {
+		p->family = AF_INET;
+	} else if (!strcmp(w, "v6")) {
+		p->family = AF_INET6;
+	} else if (!strcmp(w, "len")) {
+		p->min_len = (uint8_t)number(word(save));
+		p->max_len = (uint8_t)number(word(save));
+	} else if (!strcmp(w, "bgp")) {
+		p->source = POLICY_SOURCE_BGP;
+	} else if (!strcmp(w, "own")) {
+		p->source = POLICY_SOURCE_OWN;
+	} else if (!strcmp(w, "ebgp")) {
+		p->session = POLICY_SESSION_EBGP;
+	} else if (!strcmp(w, "ibgp")) {
+		p->session = POLICY_SESSION_IBGP;
+	} else if (!strcmp(w, "community")) {
+		p->has_community = true;
+		p->community = community_of(word(save));
+	} else if (!strcmp(w, "pref")) {
+		p->has_local_pref = true;
+		p->local_pref = (uint32_t)number(word(save));
+	} else if (!strcmp(w, "path")) {
+		p->nas_path = asns_of(word(save), p->as_path);
+	} else if (!strcmp(w, "dev")) {
+		const char *v = word(save);
+		snprintf(p->interface, sizeof(p->interface), "%s", v ? v : "");
+	} else {
+		return prefix_match_of(p, w, save);
+	}
+	return true;
+}
+
+static void say_rule(struct drive *d, char **save)
+{
+	struct ipc_msg m = { .type = IPC_RULE };
+	const char *w;
+
+	m.rule.id = (uint16_t)number(word(save));
+	w = word(save);
+	m.rule.rule.verdict = !w || !strcmp(w, "next") ? POLICY_NEXT
+			      : !strcmp(w, "accept")   ? POLICY_ACCEPT
+						       : POLICY_REJECT;
+	while ((w = word(save)))
+		if (!match_of(&m.rule.rule, w, save) && !op_of(&m.rule.rule, w, save))
+			unknown(w);
+	send_msg(d, &m, -1);
+}
+
+static void say_nexthop(struct drive *d, char **save)
+{
+	struct ipc_msg m = { .type = IPC_NEXTHOP };
+	const char *w;
+
+	m.nexthop.addr = need_addr(word(save));
+	w = word(save);
+	m.nexthop.reachable = w && !strcmp(w, "up");
+	while ((w = word(save))) {
+		const char *v = word(save);
+		if (!strcmp(w, "metric"))
+			m.nexthop.metric = (uint32_t)number(v);
+		else if (!strcmp(w, "dev"))
+			snprintf(m.nexthop.ifname, sizeof(m.nexthop.ifname), "%s", v);
+	}
+	send_msg(d, &m, -1);
+}
+
+static void say_refresh(struct drive *d, char **save)
+{
+	struct ipc_msg m = { .type = IPC_REFRESH };
+
+	m.refresh.remote = need_addr(word(save));
+	m.refresh.out = word(save) != NULL;
+	send_msg(d, &m, -1);
+}
+
+static void say_reset(struct drive *d, char **save)
+{
+	struct ipc_msg m = { .type = IPC_RESET };
+
+	m.reset.remote = need_addr(word(save));
+	rest_of_line(save, m.reset.text, sizeof(m.reset.text));
 	send_msg(d, &m, -1);
 }
 
@@ -251,6 +514,20 @@ static void say(struct drive *d, char *line)
 		m.type = IPC_PEER_GONE;
 		m.peer.remote = need_addr(word(&save));
 		send_msg(d, &m, -1);
+	} else if (!strcmp(w, "policy")) {
+		say_policy(d, IPC_POLICY, &save);
+	} else if (!strcmp(w, "policy-end")) {
+		say_policy(d, IPC_POLICY_END, &save);
+	} else if (!strcmp(w, "policy-gone")) {
+		say_policy(d, IPC_POLICY_GONE, &save);
+	} else if (!strcmp(w, "rule")) {
+		say_rule(d, &save);
+	} else if (!strcmp(w, "nexthop")) {
+		say_nexthop(d, &save);
+	} else if (!strcmp(w, "refresh")) {
+		say_refresh(d, &save);
+	} else if (!strcmp(w, "reset")) {
+		say_reset(d, &save);
 	} else if (!strcmp(w, "origin")) {
 		say_origin(d, &save);
 	} else if (!strcmp(w, "origin-gone")) {
@@ -272,8 +549,7 @@ static void say(struct drive *d, char *line)
 	} else if (!strcmp(w, "quit")) {
 		quit(d, word(&save));
 	} else {
-		fprintf(stderr, "unknown word: %s\n", w);
-		exit(2);
+		unknown(w);
 	}
 }
 
@@ -289,30 +565,39 @@ static void print_route(const struct ipc_route *r)
 	putchar('\n');
 }
 
+static const char *const agreed_names[] = { "as4",	    "refresh",	   "enhanced-refresh",
+					    "ext-message",  "ext-nexthop", "add-path-in",
+					    "add-path-out", "gr",	   "gr-notification",
+					    "llgr",	    "role" };
+
 static void print_peer(const struct ipc_peer_state *s)
 {
 	char a[ADDR_STR_MAX];
 
 	printf("peer %s %s hold %u families %u received %u accepted %u advertised %u updates %llu %llu flaps "
-	       "%u reason %s\n",
+	       "%u rejected %u stale %u agreed",
 	       addr_format(&s->remote, a), ipc_state_name(s->state), s->hold_time, s->families, s->received,
 	       s->accepted, s->advertised, (unsigned long long)s->updates_in,
-	       (unsigned long long)s->updates_out, s->flaps, s->reason);
+	       (unsigned long long)s->updates_out, s->flaps, s->rejected, s->stale);
+	for (size_t i = 0; i < ARRAY_SIZE(agreed_names); i++)
+		if (s->agreed & 1u << i)
+			printf("%s%s", i && s->agreed & ((1u << i) - 1) ? "," : " ", agreed_names[i]);
+	printf(" reason %s\n", s->reason);
 }
 
 static void print_path(const struct ipc_path *s)
 {
 	char p[PREFIX_STR_MAX], a[ADDR_STR_MAX], b[ADDR_STR_MAX];
 
-	printf("path %s via %s from %s pref %u aslen %u first %u med %u%s%s: %s\n",
+	printf("path %s via %s from %s id %u pref %u aslen %u first %u med %u%s%s [%s]: %s\n",
 	       prefix_format(&s->prefix, p), addr_format(&s->nexthop, a), addr_format(&s->peer, b),
-	       s->local_pref, s->as_path_len, s->first_asn, s->med, s->best ? " best" : "",
-	       s->stale ? " stale" : "", s->why);
+	       s->path_id, s->local_pref, s->as_path_len, s->first_asn, s->med, s->best ? " best" : "",
+	       s->stale ? " stale" : "", s->attrs, s->why);
 }
 
 static void print_msg(const struct ipc_msg *m)
 {
-	char p[PREFIX_STR_MAX];
+	char p[PREFIX_STR_MAX], a[ADDR_STR_MAX];
 
 	stamp();
 	switch (m->type) {
@@ -336,6 +621,12 @@ static void print_msg(const struct ipc_msg *m)
 		break;
 	case IPC_DUMP_END:
 		puts("dump-end");
+		break;
+	case IPC_WATCH:
+		printf("watch %s\n", addr_format(&m->nexthop.addr, a));
+		break;
+	case IPC_UNWATCH:
+		printf("unwatch %s\n", addr_format(&m->nexthop.addr, a));
 		break;
 	default:
 		printf("type %d\n", (int)m->type);
@@ -384,7 +675,7 @@ static pid_t start_speaker(const char *path, bool debug)
 int main(int argc, char **argv)
 {
 	struct drive d = { .fd = -1 };
-	char line[512];
+	char line[1024];
 
 	if (argc < 2) {
 		fputs("usage: speaker_drive SOCKET [debug]\n", stderr);

@@ -49,7 +49,74 @@ static void fill_peer(struct prng *r, struct ipc_peer *p)
 	p->client = prng_below(r, 2);
 	p->families = (uint8_t)(1 + prng_below(r, 3));
 	p->hold_time = prng_below(r, 2) ? 0 : (uint16_t)(3 + prng_below(r, 65000));
+	p->keepalive_time = (uint16_t)prng_next(r);
+	p->own_restart_time = prng_below(r, 2);
+	p->restart_time = (uint16_t)prng_below(r, 4096);
+	p->import = (uint16_t)prng_below(r, IPC_POLICY_MAX + 1);
+	p->export = (uint16_t)prng_below(r, IPC_POLICY_MAX + 1);
+	p->max_prefixes = (uint32_t)prng_next(r);
+	p->allow_own_as = (uint8_t)prng_next(r);
+	p->nexthop_mode = (uint8_t)prng_below(r, 3);
+	p->role = (uint8_t)prng_below(r, 6);
+	p->role_strict = prng_below(r, 2);
+	p->add_path_recv = (uint8_t)prng_below(r, 4);
+	p->add_path_send = (uint8_t)prng_below(r, 4);
+	p->ext_nexthop = prng_below(r, 2);
+	p->ext_message = prng_below(r, 2);
+	p->ttl = (uint8_t)prng_next(r);
+	p->ttl_security = (uint8_t)prng_next(r);
+	p->shutdown = prng_below(r, 2);
+	some_text(r, p->text, sizeof(p->text));
+	some_text(r, p->password, sizeof(p->password));
 	some_text(r, p->name, sizeof(p->name));
+}
+
+static struct policy_community some_community(struct prng *r)
+{
+	bool large = prng_below(r, 2);
+	uint32_t max = large ? UINT32_MAX : UINT16_MAX;
+
+	return (struct policy_community){ large,
+					  { (uint32_t)prng_below(r, max), (uint32_t)prng_below(r, max),
+					    large ? (uint32_t)prng_next(r) : 0 } };
+}
+
+static uint8_t some_asns(struct prng *r, uint32_t asns[static POLICY_ASNS_MAX], uint8_t min)
+{
+	uint8_t n = (uint8_t)(min + prng_below(r, POLICY_ASNS_MAX + 1u - min));
+
+	for (size_t i = 0; i < n; i++)
+		asns[i] = 1 + (uint32_t)prng_below(r, 70000);
+	return n;
+}
+
+static void fill_rule(struct prng *r, struct policy_rule *p)
+{
+	static const uint8_t families[] = { 0, AF_INET, AF_INET6 };
+
+	p->family = families[prng_below(r, 3)];
+	p->prefix_op = (uint8_t)prng_below(r, POLICY_PREFIX_NOT_IN + 1);
+	if (p->prefix_op) {
+		p->prefix = some_prefix(r);
+		p->max_len = (uint8_t)prng_below(r, 129);
+		p->min_len = (uint8_t)prng_below(r, p->max_len + 1u);
+	}
+	p->source = (uint8_t)prng_below(r, 3);
+	p->session = (uint8_t)prng_below(r, 3);
+	p->has_community = prng_below(r, 2);
+	p->has_local_pref = prng_below(r, 2);
+	p->community = some_community(r);
+	p->local_pref = (uint32_t)prng_next(r);
+	p->nas_path = some_asns(r, p->as_path, 0);
+	some_text(r, p->interface, sizeof(p->interface));
+	p->verdict = (uint8_t)prng_below(r, 3);
+	p->nops = p->verdict == POLICY_REJECT ? 0 : (uint8_t)prng_below(r, POLICY_OPS_MAX + 1);
+	for (size_t i = 0; i < p->nops; i++) {
+		p->ops[i].kind = (uint8_t)prng_below(r, POLICY_OP_KINDS);
+		p->ops[i].community = some_community(r);
+		p->ops[i].value = (uint32_t)prng_next(r);
+		p->ops[i].nasns = some_asns(r, p->ops[i].asns, 1);
+	}
 }
 
 static void fill_state(struct prng *r, struct ipc_peer_state *s)
@@ -60,6 +127,9 @@ static void fill_state(struct prng *r, struct ipc_peer_state *s)
 	s->router_id = (uint32_t)prng_next(r);
 	s->hold_time = 90;
 	s->families = (uint8_t)prng_below(r, 4);
+	s->agreed = (uint16_t)prng_below(r, IPC_AGREED_ALL + 1);
+	s->rejected = (uint32_t)prng_next(r);
+	s->stale = (uint32_t)prng_next(r);
 	s->received = (uint32_t)prng_next(r);
 	s->accepted = (uint32_t)prng_next(r);
 	s->advertised = (uint32_t)prng_next(r);
@@ -87,6 +157,8 @@ static void fill_path(struct prng *r, struct ipc_path *p)
 	p->ebgp = prng_below(r, 2);
 	p->best = prng_below(r, 2);
 	p->stale = prng_below(r, 2);
+	p->path_id = (uint32_t)prng_next(r);
+	some_text(r, p->attrs, sizeof(p->attrs));
 	some_text(r, p->why, sizeof(p->why));
 }
 
@@ -108,6 +180,37 @@ static struct ipc_msg some_msg(struct prng *r, enum ipc_type type)
 		break;
 	case IPC_PEER:
 		fill_peer(r, &m.peer);
+		break;
+	case IPC_POLICY:
+		some_text(r, m.policy.name, sizeof(m.policy.name));
+		m.policy.otherwise = prng_below(r, 2);
+		m.policy.id = (uint16_t)(IPC_POLICY_FIRST + prng_below(r, 4000));
+		break;
+	case IPC_POLICY_END:
+	case IPC_POLICY_GONE:
+		m.policy.id = (uint16_t)(IPC_POLICY_FIRST + prng_below(r, 4000));
+		break;
+	case IPC_RULE:
+		m.rule.id = IPC_POLICY_MAX;
+		fill_rule(r, &m.rule.rule);
+		break;
+	case IPC_NEXTHOP:
+		m.nexthop.addr = some_addr(r);
+		m.nexthop.reachable = prng_below(r, 2);
+		m.nexthop.metric = (uint32_t)prng_next(r);
+		some_text(r, m.nexthop.ifname, sizeof(m.nexthop.ifname));
+		break;
+	case IPC_WATCH:
+	case IPC_UNWATCH:
+		m.nexthop.addr = some_addr(r);
+		break;
+	case IPC_REFRESH:
+		m.refresh.remote = some_addr(r);
+		m.refresh.out = prng_below(r, 2);
+		break;
+	case IPC_RESET:
+		m.reset.remote = some_addr(r);
+		some_text(r, m.reset.text, sizeof(m.reset.text));
 		break;
 	case IPC_PEER_GONE:
 		m.peer.remote = some_addr(r);
@@ -203,6 +306,22 @@ static void the_longest(void **state)
 	assert_true(wr_ok(&w));
 }
 
+static void the_longest_rule(void **state)
+{
+	static uint8_t a[IPC_MSG_MAX];
+	struct prng r = { 5 };
+	struct ipc_msg m = some_msg(&r, IPC_RULE);
+	struct wr w = wr_to(a, sizeof(a));
+
+	m.rule.rule.prefix_op = POLICY_PREFIX_IN;
+	m.rule.rule.nas_path = POLICY_ASNS_MAX;
+	m.rule.rule.nops = POLICY_OPS_MAX;
+	for (size_t i = 0; i < POLICY_OPS_MAX; i++)
+		m.rule.rule.ops[i].nasns = POLICY_ASNS_MAX;
+	ipc_encode(&m, &w);
+	assert_true(wr_ok(&w));
+}
+
 static void texts(void **state)
 {
 	static uint8_t a[IPC_MSG_MAX];
@@ -272,9 +391,8 @@ static void ranges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip),
-		cmocka_unit_test(the_longest),
-		cmocka_unit_test(texts),
+		cmocka_unit_test(round_trip),	    cmocka_unit_test(the_longest),
+		cmocka_unit_test(the_longest_rule), cmocka_unit_test(texts),
 		cmocka_unit_test(ranges),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

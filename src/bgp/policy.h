@@ -1,0 +1,77 @@
+/*
+ * bgp/policy: import and export policy as data: what a route must look like for a rule to match, and what the
+ * rule then does to it. Everything that a Calico BGPFilter can say, and what Calico's own export function
+ * needs (blocks, pools, communities on prefixes). Pure.
+ *
+ * A policy is a list of rules, looked through in order. Every match of a rule is optional; all that are given
+ * must hold. The first matching rule with a final verdict decides; one with POLICY_NEXT changes the route and
+ * the search goes on. Matches see the route as it came in, not as earlier rules have changed it.
+ *
+ * Invariant: a policy is never seen half-made: rules gather beside the old ones until policies_end().
+ */
+#pragma once
+#include "base/addr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define POLICY_RULES_MAX  4096 /* rules of one policy; more are refused */
+#define POLICY_OPS_MAX	  10   /* operations of one rule, as in a BGPFilter */
+#define POLICY_ASNS_MAX	  10   /* AS numbers of a match or of a prepend operation, as in a BGPFilter */
+#define POLICY_IFNAME_MAX 16   /* bytes of an interface name, with its NUL */
+
+enum policy_prefix_op {
+	POLICY_PREFIX_ANY, /* prefix, min_len and max_len do not count */
+	POLICY_PREFIX_EQUAL,
+	POLICY_PREFIX_NOT_EQUAL,
+	POLICY_PREFIX_IN, /* it, or inside it */
+	POLICY_PREFIX_NOT_IN,
+};
+
+enum policy_source { POLICY_SOURCE_ANY, POLICY_SOURCE_BGP, POLICY_SOURCE_OWN };
+enum policy_session { POLICY_SESSION_ANY, POLICY_SESSION_EBGP, POLICY_SESSION_IBGP };
+enum policy_verdict { POLICY_NEXT, POLICY_ACCEPT, POLICY_REJECT };
+
+/* A standard one (RFC 1997): v[0] and v[1] below 65536, v[2] 0. A large one (RFC 8092): all three. */
+struct policy_community {
+	bool large;
+	uint32_t v[3];
+};
+
+enum policy_op_kind {
+	POLICY_ADD_COMMUNITY,
+	POLICY_PREPEND, /* the path begins with these AS numbers then, in this order */
+	POLICY_SET_LOCAL_PREF,
+	POLICY_SET_MED,
+	POLICY_OP_KINDS,
+};
+
+struct policy_op {
+	uint8_t kind; /* enum policy_op_kind */
+	uint8_t nasns;
+	struct policy_community community;
+	uint32_t value;
+	uint32_t asns[POLICY_ASNS_MAX];
+};
+
+struct policy_rule {
+	uint8_t family;	   /* AF_INET, AF_INET6: only such routes; 0 = both */
+	uint8_t prefix_op; /* enum policy_prefix_op */
+	/* The set that EQUAL and IN speak of: prefix, narrowed to lengths min_len..max_len; 0 and 0 = not
+	 * narrowed (BGPFilter prefixLength). */
+	struct prefix prefix;
+	uint8_t min_len, max_len;
+	uint8_t source;	 /* enum policy_source: where the route is from */
+	uint8_t session; /* enum policy_session: to or from whom */
+	bool has_community, has_local_pref;
+	struct policy_community community; /* the route has it */
+	uint32_t local_pref;		   /* the route has this LOCAL_PREF (an absent one counts as 100) */
+	uint8_t nas_path;
+	uint32_t as_path[POLICY_ASNS_MAX]; /* the AS path begins with these */
+	char interface[POLICY_IFNAME_MAX]; /* pattern with "*" for the interface of the route's next hop; "" =
+					      any */
+	uint8_t verdict;		   /* enum policy_verdict */
+	uint8_t nops;
+	struct policy_op ops[POLICY_OPS_MAX]; /* not with POLICY_REJECT */
+};
