@@ -75,3 +75,54 @@ struct policy_rule {
 	uint8_t nops;
 	struct policy_op ops[POLICY_OPS_MAX]; /* not with POLICY_REJECT */
 };
+
+struct policy;	 /* one, complete and immutable until its next policies_end() */
+struct policies; /* all of a speaker's, by number */
+struct attr_set;
+struct attr_table;
+
+struct policies *policies_new(void);
+void policies_free(struct policies *ps); /* NULL is fine */
+
+/* A new or changed policy: begin, rules, end. Until its end the old one holds. otherwise: what happens to a
+ * route that no rule decides about (true = accepted). */
+void policies_begin(struct policies *ps, uint16_t id, const char *name, bool otherwise);
+/* False: nothing was begun for id, or it has POLICY_RULES_MAX rules already. Then its end will not come to
+ * be: the old policy stays. */
+bool policies_add(struct policies *ps, uint16_t id, const struct policy_rule *r);
+/* True if what holds now for id is another policy than before (name apart). */
+bool policies_end(struct policies *ps, uint16_t id);
+/* False if there was none. */
+bool policies_drop(struct policies *ps, uint16_t id);
+/* NULL if there is none. The pointer is good until the next change of this id. */
+const struct policy *policies_get(const struct policies *ps, uint16_t id);
+/* Stamp and sweep: drops every policy that was not begun since the last policies_stamp(); fn hears each. */
+void policies_stamp(struct policies *ps);
+void policies_sweep(struct policies *ps, void (*fn)(void *arg, uint16_t id), void *arg);
+
+const char *policy_name(const struct policy *p);
+
+/* A route as a policy sees it. */
+struct policy_route {
+	const struct prefix *prefix;
+	const struct attr_set *attr;
+	bool own;	    /* originated by this node, not learned by BGP */
+	bool ebgp;	    /* the session it comes from or goes to */
+	const char *ifname; /* of its next hop; "" = unknown */
+};
+
+#define POLICY_NO_RULE UINT16_MAX
+#define POLICY_OUT_OPS 64 /* operations that apply to one route; more are not carried out */
+
+struct policy_result {
+	bool accept;
+	uint16_t rule; /* the one that decided, from 0; POLICY_NO_RULE: none did */
+	uint16_t nops;
+	const struct policy_op *ops[POLICY_OUT_OPS]; /* into the policy, in order */
+};
+void policy_eval(const struct policy *p, const struct policy_route *r, struct policy_result *ret);
+/* Are the operations the same ones? (For grouping routes that come out alike.) */
+bool policy_result_eq(const struct policy_result *a, const struct policy_result *b);
+/* The attributes after the operations, with a reference for the caller: the same object if nothing changes;
+ * NULL if they would be longer than an attribute set can be. */
+struct attr_set *policy_apply(struct attr_table *t, struct attr_set *a, const struct policy_result *r);
