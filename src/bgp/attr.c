@@ -2,7 +2,7 @@
  * Path attributes. One row of a table says everything about one: name, flags, length, what a malformed one
  * does to its message (RFC 7606), how it is read, which header fields it gives, how policy edits it, how it
  * is shown. The loops know only rows; what has no row is an unknown attribute. RFC 4271, 1997, 4360, 4456,
- * 4760, 6793, 7606, 8092, 8950.
+ * 4760, 6793, 7606, 8092, 8950, 9234.
  */
 #include "bgp/attr.h"
 
@@ -253,6 +253,11 @@ static const char *as4_aggregator_get(struct rd r, const struct job *j)
 	return rd_be32(&r) ? NULL : "AS number 0";
 }
 
+static const char *otc_get(struct rd r, const struct job *j)
+{
+	return rd_be32(&r) ? NULL : "AS number 0";
+}
+
 /* Next hop field lengths: 4 for IPv4; 16, or 32 with a link-local beside the global, for IPv6 and where RFC
  * 8950 was agreed. */
 static bool nexthop_length_ok(const struct codec *c, uint8_t family, size_t n)
@@ -359,13 +364,13 @@ static const struct well_known {
 	uint16_t flag;
 	const char *name;
 } well_known[] = {
-	{ 0xffff0000, ATTR_GRACEFUL_SHUTDOWN, "graceful-shutdown" },
-	{ 0xffff0006, ATTR_LLGR_STALE, "llgr-stale" },
-	{ 0xffff0007, ATTR_NO_LLGR, "no-llgr" },
-	{ 0xffff029a, 0, "blackhole" },
-	{ 0xffffff01, ATTR_NO_EXPORT, "no-export" },
-	{ 0xffffff02, ATTR_NO_ADVERTISE, "no-advertise" },
-	{ 0xffffff03, ATTR_NO_EXPORT_SUBCONFED, "no-export-subconfed" },
+	{ ATTR_COMMUNITY_GRACEFUL_SHUTDOWN, ATTR_GRACEFUL_SHUTDOWN, "graceful-shutdown" },
+	{ ATTR_COMMUNITY_LLGR_STALE, ATTR_LLGR_STALE, "llgr-stale" },
+	{ ATTR_COMMUNITY_NO_LLGR, ATTR_NO_LLGR, "no-llgr" },
+	{ ATTR_COMMUNITY_BLACKHOLE, 0, "blackhole" },
+	{ ATTR_COMMUNITY_NO_EXPORT, ATTR_NO_EXPORT, "no-export" },
+	{ ATTR_COMMUNITY_NO_ADVERTISE, ATTR_NO_ADVERTISE, "no-advertise" },
+	{ ATTR_COMMUNITY_NO_EXPORT_SUBCONFED, ATTR_NO_EXPORT_SUBCONFED, "no-export-subconfed" },
 };
 
 static const struct well_known *well_known_of(uint32_t community)
@@ -380,7 +385,8 @@ static void communities_head(struct attr_set *a, struct rd r)
 {
 	while (rd_left(&r)) {
 		uint32_t community = rd_be32(&r);
-		const struct well_known *k = community >= 0xffff0000 ? well_known_of(community) : NULL;
+		const struct well_known *k =
+			community >= ATTR_COMMUNITY_GRACEFUL_SHUTDOWN ? well_known_of(community) : NULL;
 
 		if (k)
 			a->flags |= k->flag;
@@ -391,6 +397,12 @@ static void originator_head(struct attr_set *a, struct rd r)
 {
 	a->originator_id = rd_be32(&r);
 	a->flags |= ATTR_HAS_ORIGINATOR;
+}
+
+static void otc_head(struct attr_set *a, struct rd r)
+{
+	a->otc = rd_be32(&r);
+	a->flags |= ATTR_HAS_OTC;
 }
 
 static void cluster_head(struct attr_set *a, struct rd r)
@@ -413,22 +425,27 @@ static void old_copy(const struct attr_item *old, struct wr *w)
 
 static bool path_kept(const struct attr_item *old, const struct attr_change *ch)
 {
-	return old || ch->prepend;
+	return old || ch->prepend || ch->npath;
 }
 
 static void path_edit(const struct attr_item *old, const struct attr_change *ch, struct wr *w)
 {
 	struct path_out p = { .w = w };
 
-	if (!ch->prepend) {
+	if (!ch->prepend && !ch->npath) {
 		old_copy(old, w);
 		return;
 	}
 	path_open(&p, ATTR_SEQUENCE_SEG);
 	for (unsigned i = 0; i < ch->prepend; i++)
 		path_add(&p, ch->prepend_asn);
+	for (size_t i = 0; i < ch->npath; i++) {
+		if (p.n == UINT8_MAX)
+			path_open(&p, ATTR_SEQUENCE_SEG);
+		path_add(&p, ch->path[i]);
+	}
 	p.joins = true;
-	path_add_all(&p, old_value(old), 4, false);
+	path_add_all(&p, old_value(old), 4, !ch->prepend);
 }
 
 static bool edit_kept(enum attr_edit e, const struct attr_item *old)
@@ -508,6 +525,19 @@ static void cluster_edit(const struct attr_item *old, const struct attr_change *
 	if (ch->cluster_id)
 		wr_be32(w, ch->cluster_id);
 	old_copy(old, w);
+}
+
+static bool otc_kept(const struct attr_item *old, const struct attr_change *ch)
+{
+	return old || ch->otc;
+}
+
+static void otc_edit(const struct attr_item *old, const struct attr_change *ch, struct wr *w)
+{
+	if (old)
+		old_copy(old, w);
+	else
+		wr_be32(w, ch->otc);
 }
 
 /* RFC 4360: bit 0x40 of the first byte marks what must not leave the AS. */
@@ -802,6 +832,15 @@ static const struct attr_row rows[] = {
 				     .edit = large_edit,
 				     .kept = large_kept,
 				     .print = large_print },
+	[ATTR_OTC] = { .name = "only-to-customer",
+		       .flags = OPT_TRANS,
+		       .min = 4,
+		       .bad = ATTR_WITHDRAW,
+		       .get = otc_get,
+		       .head = otc_head,
+		       .edit = otc_edit,
+		       .kept = otc_kept,
+		       .print = u32_print },
 };
 
 static const struct attr_row *row_of(uint8_t code)
@@ -1284,6 +1323,26 @@ unsigned attr_path_count(const struct attr_set *a, uint32_t asn)
 		while (rd_left(&s.asns))
 			n += rd_be32(&s.asns) == asn;
 	return n;
+}
+
+bool attr_path_begins(const struct attr_set *a, const uint32_t *asns, size_t n)
+{
+	struct segment s;
+	struct rd r;
+	size_t i = 0;
+
+	if (!n)
+		return true;
+	if (!attr_find(a, ATTR_AS_PATH, &r))
+		return false;
+	while (i < n && segment_next(&r, 4, &s)) {
+		if (s.type == ATTR_SET_SEG)
+			return false;
+		for (; i < n && !is_confed(s.type) && rd_left(&s.asns); i++)
+			if (rd_be32(&s.asns) != asns[i])
+				return false;
+	}
+	return i == n;
 }
 
 bool attr_cluster_has(const struct attr_set *a, uint32_t cluster_id)

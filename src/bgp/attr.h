@@ -33,11 +33,23 @@ enum attr_code {
 	ATTR_AS4_PATH = 17,
 	ATTR_AS4_AGGREGATOR = 18,
 	ATTR_LARGE_COMMUNITIES = 32,
+	ATTR_OTC = 35, /* Only to Customer (RFC 9234) */
 };
 
 enum { ATTR_F_OPTIONAL = 0x80, ATTR_F_TRANSITIVE = 0x40, ATTR_F_PARTIAL = 0x20, ATTR_F_EXTENDED = 0x10 };
 enum { ATTR_ORIGIN_IGP, ATTR_ORIGIN_EGP, ATTR_ORIGIN_INCOMPLETE };
 enum { ATTR_SET_SEG = 1, ATTR_SEQUENCE_SEG, ATTR_CONFED_SEQUENCE_SEG, ATTR_CONFED_SET_SEG };
+
+/* Well-known communities: RFC 1997, 7999, 8326, 9494. */
+enum {
+	ATTR_COMMUNITY_GRACEFUL_SHUTDOWN = 0xffff0000,
+	ATTR_COMMUNITY_LLGR_STALE = 0xffff0006,
+	ATTR_COMMUNITY_NO_LLGR = 0xffff0007,
+	ATTR_COMMUNITY_BLACKHOLE = 0xffff029a,
+	ATTR_COMMUNITY_NO_EXPORT = 0xffffff01,
+	ATTR_COMMUNITY_NO_ADVERTISE = 0xffffff02,
+	ATTR_COMMUNITY_NO_EXPORT_SUBCONFED = 0xffffff03,
+};
 
 #define ATTR_AS_PATH_MAX	1000 /* AS numbers in a received path; a longer one is treated as withdrawn */
 #define ATTR_LOCAL_PREF_DEFAULT 100
@@ -119,6 +131,7 @@ enum {
 	ATTR_LLGR_STALE = 128,
 	ATTR_NO_LLGR = 256,
 	ATTR_HAS_UNKNOWN = 512, /* carries transitive attributes we do not know */
+	ATTR_HAS_OTC = 1024,
 };
 
 /* Counted, immutable, one object per distinct value within its table. All fields derive from wire. */
@@ -129,6 +142,7 @@ struct attr_set {
 	uint32_t local_pref;	/* ATTR_LOCAL_PREF_DEFAULT if absent */
 	uint32_t med;		/* 0 if absent */
 	uint32_t originator_id; /* 0 if absent */
+	uint32_t otc;		/* 0 if absent */
 	uint32_t first_asn;  /* the neighbour AS: leftmost of the path if it begins with a sequence, else 0 */
 	uint32_t origin_asn; /* rightmost AS number, 0 if the path is empty or ends in a set */
 	uint16_t as_path_len; /* RFC 4271 9.1.2.2: a set counts 1; confederation segments count 0 */
@@ -165,13 +179,17 @@ enum attr_edit { ATTR_KEEP, ATTR_CLEAR, ATTR_PUT };
 struct attr_change {
 	enum attr_edit local_pref, med;
 	uint32_t local_pref_value, med_value; /* for ATTR_PUT */
-	uint32_t prepend_asn;		      /* with prepend > 0; confederation segments are removed then */
+	const uint32_t *path;		      /* put before the path, in this order */
+	size_t npath;
+	uint32_t prepend_asn; /* with prepend > 0: put before all that; confederation segments are removed
+				 then */
 	uint8_t prepend;
 	bool leave_as;	   /* towards another AS: no LOCAL_PREF, ORIGINATOR_ID, CLUSTER_LIST, non-transitive
 			      extended communities */
 	bool drop_unknown; /* no attributes that we do not know ourselves */
 	uint32_t originator_id;	     /* reflection: ORIGINATOR_ID where there is none; 0 = leave */
 	uint32_t cluster_id;	     /* reflection: put before CLUSTER_LIST; 0 = leave */
+	uint32_t otc;		     /* Only to Customer where there is none; 0 = leave */
 	const uint32_t *communities; /* added unless already there */
 	size_t ncommunities;
 	const struct attr_large *large;
@@ -185,6 +203,9 @@ struct attr_set *attr_derive(struct attr_table *t, struct attr_set *a, const str
 /* Questions that loop detection and policy ask. */
 bool attr_find(const struct attr_set *a, uint8_t code, struct rd *ret); /* the value, or false */
 unsigned attr_path_count(const struct attr_set *a, uint32_t asn);	/* how often asn is in AS_PATH */
+/* Are these the first AS numbers of the path? Confederation segments do not count, and a set ends what can be
+ * compared. */
+bool attr_path_begins(const struct attr_set *a, const uint32_t *asns, size_t n);
 bool attr_cluster_has(const struct attr_set *a, uint32_t cluster_id);
 bool attr_community_has(const struct attr_set *a, uint32_t community);
 bool attr_large_has(const struct attr_set *a, const struct attr_large *l);

@@ -340,6 +340,108 @@ static void test_prepend(void **state)
 	attr_unref(table, a);
 }
 
+/* A path of an operator's own choice goes before the old one, and our own numbers before both. */
+static void test_path(void **state)
+{
+	static const uint32_t asns[] = { 1, 2, 4200000001u };
+	static uint32_t many[600];
+	struct attr_set *a = set_hex(&kit_ibgp, KIT_ORIGIN "40020c 0301 00000009 0201 0000fde9");
+	struct attr_change ch = { .path = asns, .npath = 3 };
+	struct attr_set *b = attr_derive(table, a, &ch);
+
+	expect_format(b, "origin igp, as-path 1 2 4200000001 (9) 65001");
+	attr_unref(table, b);
+	ch.prepend = 2;
+	ch.prepend_asn = 64512;
+	b = attr_derive(table, a, &ch);
+	expect_format(b, "origin igp, as-path 64512 64512 1 2 4200000001 65001");
+	expect_encoded(b, true, NULL,
+		       KIT_ORIGIN "40021a 0206 0000fc00 0000fc00 00000001 00000002 fa56ea01 0000fde9");
+	assert_int_equal(b->first_asn, 64512);
+	assert_int_equal(b->as_path_len, 6);
+	attr_unref(table, b);
+
+	/* more than a segment holds */
+	for (unsigned i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = i + 1;
+	ch.path = many;
+	ch.npath = ARRAY_SIZE(many);
+	b = attr_derive(table, a, &ch);
+	assert_int_equal(b->as_path_len, 603);
+	assert_true(attr_path_begins(b, (uint32_t[]){ 64512, 64512, 1, 2 }, 4));
+	struct rd r;
+	assert_true(attr_find(b, ATTR_AS_PATH, &r));
+	assert_int_equal(rd_left(&r), 3 * 2 + 603 * 4);
+	attr_unref(table, b);
+	attr_unref(table, a);
+
+	/* where there is no path there is one then */
+	a = set_hex(&kit_ibgp, KIT_ORIGIN "400200");
+	ch = (struct attr_change){ .path = asns, .npath = 1 };
+	b = attr_derive(table, a, &ch);
+	expect_encoded(b, true, NULL, KIT_ORIGIN "400206 0201 00000001");
+	attr_unref(table, b);
+	attr_unref(table, a);
+}
+
+static void expect_begins(const char *path, size_t n)
+{
+	static const uint32_t asns[] = { 65001, 65002, 65003 };
+	struct attr_set *a = set_hex(&kit_ibgp, path);
+
+	for (size_t i = 0; i <= ARRAY_SIZE(asns); i++)
+		assert_int_equal(attr_path_begins(a, asns, i), i <= n);
+	attr_unref(table, a);
+}
+
+static void test_path_begins(void **state)
+{
+	expect_begins(KIT_ORIGIN "400200", 0);
+	expect_begins(KIT_ORIGIN KIT_PATH, 1);
+	expect_begins(KIT_ORIGIN "40020a 0202 0000fdea 0000fde9", 0);
+	expect_begins(KIT_ORIGIN "40020e 0203 0000fde9 0000fdea 0000fdec", 2);
+	/* two segments are one path; confederation segments are not seen */
+	expect_begins(KIT_ORIGIN "40020c 0201 0000fde9 0201 0000fdea", 2);
+	expect_begins(KIT_ORIGIN "400212 0301 00000009 0201 0000fde9 0201 0000fdea", 2);
+	/* a set has no order */
+	expect_begins(KIT_ORIGIN "40020c 0201 0000fde9 0101 0000fdea", 1);
+	expect_begins(KIT_ORIGIN "400206 0101 0000fde9", 0);
+}
+
+static void test_otc(void **state)
+{
+	struct attr_set *a = set_hex(&kit_ebgp, KIT_BASE "c02304 0000fde9");
+	struct attr_change ch = { .otc = 65010, .leave_as = true, .drop_unknown = true };
+	struct attr_set *b = attr_derive(table, a, &ch);
+	static struct bytes body;
+
+	assert_int_equal(a->otc, 65001);
+	assert_int_equal(a->flags, ATTR_HAS_OTC);
+	expect_format(a, "origin igp, as-path 65001, only-to-customer 65001");
+	assert_ptr_equal(a, b);
+	attr_unref(table, b);
+	attr_unref(table, a);
+
+	a = set_hex(&kit_ebgp, KIT_BASE);
+	assert_int_equal(a->otc, 0);
+	b = attr_derive(table, a, &ch);
+	assert_int_equal(b->otc, 65010);
+	expect_encoded(b, true, NULL, KIT_ORIGIN KIT_PATH "c02304 0000fdf2");
+	attr_unref(table, b);
+	attr_unref(table, a);
+
+	/* malformed: no AS number, too short, not transitive */
+	static const char *const bad[] = { "c02304 00000000", "c02303 000001", "802304 0000fde9" };
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		own_str struct str s = { 0 };
+
+		str_addf(&s, KIT_BASE "%s", bad[i]);
+		body_hex(&body, "", s.s, KIT_NLRI);
+		assert_int_equal(update_decode(bytes_rd(&body), &kit_ebgp, &u), ATTR_WITHDRAW);
+		assert_int_equal(u.fault.code, ATTR_OTC);
+	}
+}
+
 /* More than an attribute can hold is not made. */
 static void test_too_long(void **state)
 {
@@ -364,6 +466,8 @@ static void test_names(void **state)
 	assert_string_equal(attr_name(ATTR_LARGE_COMMUNITIES), "large-communities");
 	assert_null(attr_name(0));
 	assert_null(attr_name(33));
+	assert_null(attr_name(34));
+	assert_string_equal(attr_name(ATTR_OTC), "only-to-customer");
 	assert_null(attr_name(255));
 	assert_string_equal(attr_verdict_name(ATTR_WITHDRAW), "treat as withdraw");
 }
@@ -372,8 +476,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_intern), T(test_many),	T(test_head),	 T(test_partial),  T(test_as4_merge),
-		T(test_to_as2), T(test_derive), T(test_prepend), T(test_too_long), T(test_names),
+		T(test_intern), T(test_many),	     T(test_head),    T(test_partial),	T(test_as4_merge),
+		T(test_to_as2), T(test_derive),	     T(test_prepend), T(test_too_long), T(test_names),
+		T(test_path),	T(test_path_begins), T(test_otc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
