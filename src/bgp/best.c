@@ -17,6 +17,8 @@ static int compare(enum best_step s, const struct best_path *a, const struct bes
 	switch (s) {
 	case BEST_OWN:
 		return order(b->own, a->own);
+	case BEST_REACHABLE:
+		return order(a->unreachable, b->unreachable);
 	case BEST_FRESH:
 		return order(a->stale, b->stale);
 	case BEST_LOCAL_PREF:
@@ -47,6 +49,7 @@ static int compare(enum best_step s, const struct best_path *a, const struct bes
 static const char *const step_names[] = {
 	[BEST_WON] = "best",
 	[BEST_OWN] = "own origin",
+	[BEST_REACHABLE] = "reachable next hop",
 	[BEST_FRESH] = "not stale",
 	[BEST_LOCAL_PREF] = "local preference",
 	[BEST_AS_PATH] = "AS path length",
@@ -143,7 +146,7 @@ static void format_value(enum best_step s, const struct best_path *p, char *buf,
 		snprintf(buf, n, "%u", p->med);
 		break;
 	case BEST_IGP_METRIC:
-		snprintf(buf, n, "%u", p->igp_metric);
+		snprintf(buf, n, p->igp_metric == UINT32_MAX ? "unknown" : "%u", p->igp_metric);
 		break;
 	case BEST_ROUTER_ID:
 		snprintf(buf, n, "%u.%u.%u.%u", p->router_id >> 24, p->router_id >> 16 & 255,
@@ -157,6 +160,7 @@ static void format_value(enum best_step s, const struct best_path *p, char *buf,
 		break;
 	case BEST_WON:
 	case BEST_OWN:
+	case BEST_REACHABLE:
 	case BEST_FRESH:
 	case BEST_EBGP:
 	case BEST_STEPS:
@@ -176,6 +180,9 @@ static void format_comparison(enum best_step s, const struct best_path *better, 
 	switch (s) {
 	case BEST_OWN:
 		snprintf(buf, n, "originated by this node");
+		break;
+	case BEST_REACHABLE:
+		snprintf(buf, n, "its next hop can be reached");
 		break;
 	case BEST_FRESH:
 		snprintf(buf, n, "not stale");

@@ -17,8 +17,9 @@
 
 enum best_step {
 	BEST_WON,
-	BEST_OWN,   /* what this node originates beats everything learned */
-	BEST_FRESH, /* long-lived stale paths are the last resort (RFC 9494) */
+	BEST_OWN,	/* what this node originates beats everything learned */
+	BEST_REACHABLE, /* a next hop that cannot be reached is the last resort (RFC 4271 9.1.2.1) */
+	BEST_FRESH,	/* long-lived stale paths are the last resort (RFC 9494) */
 	BEST_LOCAL_PREF,
 	BEST_AS_PATH,
 	BEST_ORIGIN,
@@ -32,7 +33,7 @@ enum best_step {
 };
 
 struct best_path {
-	bool own, stale, ebgp;
+	bool own, unreachable, stale, ebgp;
 	uint8_t origin;
 	uint16_t as_path_len, cluster_len;
 	uint32_t local_pref, med, first_asn;

@@ -279,15 +279,30 @@ bool conn_flush(struct conn *c, usec_t now)
 
 /* Actions. */
 
+/* RFC 8538 3: what is to be final says so, with what it would have said otherwise as its data. */
+static struct notify hardened(const struct notify *n)
+{
+	struct notify hard = { 0 };
+	uint8_t data[NOTIFY_DATA_MAX];
+	size_t len = MIN((size_t)n->len, sizeof(data) - 2);
+
+	data[0] = n->code;
+	data[1] = n->subcode;
+	memcpy(data + 2, n->data, len);
+	notify_set(&hard, NOTIFY_CEASE, CEASE_HARD_RESET, data, len + 2);
+	return hard;
+}
+
 static void do_notify(struct conn *c, const struct cause *why, usec_t now)
 {
 	uint8_t bytes[MSG_HEADER + 2 + NOTIFY_DATA_MAX];
 	struct wr w = wr_to(bytes, sizeof(bytes));
 	struct out *o = out_of(c);
+	struct notify n = why->hard && peer_knows_notification(c) ? hardened(&why->notify) : why->notify;
 
 	if (!why->notify.code || c->blocked || (o && !export_at_boundary(o)))
 		return; /* it would arrive in the middle of another message, or not at all */
-	notify_encode(&why->notify, &w);
+	notify_encode(&n, &w);
 	conn_queue(c, &w);
 	send_queue(c, now);
 }
@@ -370,7 +385,7 @@ static void do_send_keepalive(struct conn *c, const struct cause *why, usec_t no
 {
 	uint8_t bytes[MSG_HEADER];
 	struct wr w = wr_to(bytes, sizeof(bytes));
-	usec_t wait = fsm_keepalive_wait(c->hold_time, &speaker_of(c)->prng);
+	usec_t wait = fsm_keepalive_wait(c->hold_time, c->peer->conf.keepalive_time, &speaker_of(c)->prng);
 
 	if (wait)
 		arm(c, &c->keepalive, now + wait);
@@ -505,6 +520,7 @@ static void on_notification(struct conn *c, struct rd body, usec_t now)
 	char text[NOTIFY_STR_MAX];
 
 	notify_decode(body, &n);
+	why.hard = n.code == NOTIFY_CEASE && n.subcode == CEASE_HARD_RESET;
 	snprintf(why.reason, sizeof(why.reason), "peer sent NOTIFICATION: %.200s", notify_format(&n, text));
 	why.told = true;
 	conn_event(c, FSM_RX_NOTIFICATION, &why, now);
@@ -519,9 +535,9 @@ static void on_refresh(struct conn *c, struct rd body, usec_t now)
 	if (r < 0) {
 		why = (struct cause){ "bad ROUTE-REFRESH", why.notify };
 		conn_event(c, FSM_RX_BAD, &why, now);
-	} else if (c->state == FSM_ESTABLISHED && (r == 0 || m.subtype != MSG_REFRESH_REQUEST)) {
-		do_hold_again(c, &why, now);
 	} else {
+		if (c->state == FSM_ESTABLISHED && r > 0)
+			peer_on_refresh(c->peer, &m, now);
 		conn_event(c, FSM_RX_REFRESH, &why, now);
 	}
 }
@@ -550,6 +566,12 @@ static void on_message(struct conn *c, const struct msg *m, usec_t now)
 	}
 }
 
+/* How long a message may be. OPEN and KEEPALIVE stay short in any case: msg_next() knows. */
+static size_t longest(const struct conn *c)
+{
+	return c->agreed.ext_message ? MSG_MAX_EXT : MSG_MAX;
+}
+
 /* Takes the first message off; returns its length, 0 if it is not complete, -1 if the connection is over. */
 static ssize_t take_message(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, usec_t now)
 {
@@ -559,7 +581,7 @@ static ssize_t take_message(struct speaker *s, uint64_t id, const uint8_t *bytes
 
 	if (!c)
 		return -1;
-	ssize_t k = msg_next(bytes, n, MSG_MAX, &m, &why.notify);
+	ssize_t k = msg_next(bytes, n, longest(c), &m, &why.notify);
 	if (k < 0) {
 		char text[NOTIFY_STR_MAX];
 		snprintf(why.reason, sizeof(why.reason), "bad message: %.200s",
@@ -572,14 +594,20 @@ static ssize_t take_message(struct speaker *s, uint64_t id, const uint8_t *bytes
 	return k;
 }
 
+/* How many bytes the message has that begins like this, as far as can be told. */
+static size_t wanted(const uint8_t *bytes, size_t n)
+{
+	return n < MSG_HEADER ? MSG_HEADER : (size_t)bytes[16] << 8 | bytes[17];
+}
+
 /* Completes the message that began in an earlier read. Returns how many of the n new bytes it took, -1 if
- * over. */
+ * over. Memory grows with what has come, not with what a header promises. */
 static ssize_t complete_partial(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, usec_t now)
 {
 	struct conn *c = conn_find(s, id);
-	size_t had = c->npartial, more = MIN(n, MSG_MAX - had);
+	size_t had = c->npartial, more = MIN(n, wanted(c->partial, had) - had);
 	/* The message may end the connection, which frees what it holds: the bytes are ours meanwhile. */
-	own_mem uint8_t *buf = take(c->partial);
+	own_mem uint8_t *buf = xrealloc(take(c->partial), had + more);
 
 	c->npartial = 0;
 	memcpy(buf + had, bytes, more);
@@ -587,7 +615,7 @@ static ssize_t complete_partial(struct speaker *s, uint64_t id, const uint8_t *b
 	if (k < 0)
 		return -1;
 	if (k > 0)
-		return k - (ssize_t)had;
+		return (ssize_t)more;
 	c = conn_find(s, id);
 	c->partial = take(buf);
 	c->npartial = had + more;
@@ -608,8 +636,8 @@ void conn_data(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, u
 			return;
 		if (k == 0) {
 			/* Less than one message is left; msg_next() has refused lengths above the limit. */
-			CHECK(n < MSG_MAX);
-			c->partial = xmalloc(MSG_MAX);
+			CHECK(n < longest(c));
+			c->partial = xmalloc(n);
 			memcpy(c->partial, bytes, n);
 			c->npartial = n;
 			return;

@@ -1,17 +1,15 @@
-/*
- * Groups, chunks and the rules of announcing: RFC 4271 9.2 and 5.1, RFC 4456 (reflection), RFC 1997
- * (well-known communities).
- */
+/* Groups and chunks: RFC 4271 9.2, RFC 7911. */
 #include "bgp/export.h"
 
 #include "base/check.h"
 #include "base/list.h"
+#include "base/own.h"
 #include "bgp/msg.h"
 #include "bgp/update.h"
 
 #include <errno.h>
 
-#define SLOTS (EXPORT_CHUNK_PREFIXES * 2) /* a power of two */
+#define SLOTS_MIN (EXPORT_CHUNK_PREFIXES * 2) /* a power of two */
 
 /* Where a peer's own routes stand in a chunk, and what it hears in their place. */
 struct skip {
@@ -30,16 +28,16 @@ struct chunk {
 
 struct group {
 	struct list node;
-	struct export_how how;
-	uint32_t members, count; /* count: prefixes announced as of the newest chunk */
-	uint64_t *told, *now;	 /* a bit per prefix index: ever since it exists; at the newest encoding */
-	uint32_t words;
+	struct tell_how how;
+	enum rib_view view;
+	uint32_t members;
+	struct told told;
 	struct list chunks;
 };
 
 struct out {
 	struct exports *x;
-	struct group *group;
+	struct group *group, *next; /* next: after this chunk, with `again`; NULL: stays */
 	uint16_t peer;
 	bool again;
 	uint64_t version;
@@ -55,18 +53,21 @@ struct bucket {
 	struct attr_set *attr, *derived; /* derived NULL: not announced */
 	struct addr nexthop;
 	uint32_t hop, first;
+	uint32_t outcome; /* of policy: in exports.outcomes */
 	uint16_t peer;
 	uint8_t af;
 };
 
 struct item {
 	uint32_t idx, next; /* next of its bucket, + 1 */
+	uint32_t id;	    /* the path's number with ADD-PATH, else 0 */
 	bool known;	    /* was told before */
 };
 
 struct exports {
 	struct rib *rib;
 	struct attr_table *attrs;
+	const struct policies *policies;
 	struct list groups;
 	struct out **outs; /* by peer number */
 	uint32_t nouts;
@@ -74,22 +75,25 @@ struct exports {
 	/* For making one chunk. */
 	struct item *items;
 	struct bucket *buckets;
-	uint32_t nitems, nbuckets, withdrawn; /* withdrawn: first item of the list of withdrawals, + 1 */
-	struct {
+	struct policy_result *outcomes; /* different ones; the first is "no operations" */
+	uint32_t nitems, nbuckets, noutcomes, items_cap, buckets_cap, outcomes_cap;
+	uint32_t withdrawn; /* first item of the list of withdrawals, + 1 */
+	struct slot {
 		uint32_t round, bucket;
 	} * slots;
-	uint32_t round;
+	uint32_t round, nslots;
 	struct wr text, instead;
 	struct skip *skips;
 	uint32_t nskips, skips_cap;
 };
 
-struct exports *exports_new(struct rib *rib, struct attr_table *attrs)
+struct exports *exports_new(struct rib *rib, struct attr_table *attrs, const struct policies *policies)
 {
 	struct exports *x = xcalloc(1, sizeof(*x));
 
 	x->rib = rib;
 	x->attrs = attrs;
+	x->policies = policies;
 	list_init(&x->groups);
 	return x;
 }
@@ -111,8 +115,8 @@ static void group_free(struct exports *x, struct group *g)
 	list_each_safe (c, tmp, &g->chunks, node)
 		chunk_free(x, c);
 	list_del(&g->node);
-	free(g->told);
-	free(g->now);
+	told_done(&g->told);
+	rib_view_close(x->rib, g->view);
 	free(g);
 }
 
@@ -124,6 +128,7 @@ void exports_free(struct exports *x)
 	free(x->outs);
 	free(x->items);
 	free(x->buckets);
+	free(x->outcomes);
 	free(x->slots);
 	free(x->text.buf);
 	free(x->instead.buf);
@@ -131,34 +136,33 @@ void exports_free(struct exports *x)
 	free(x);
 }
 
-static bool codec_eq(const struct codec *a, const struct codec *b)
-{
-	return a->ebgp == b->ebgp && a->as4 == b->as4 && a->families == b->families &&
-	       a->ext_nexthop == b->ext_nexthop && a->add_path_out == b->add_path_out && a->max == b->max;
-}
-
-static bool how_eq(const struct export_how *a, const struct export_how *b)
-{
-	return a->ebgp == b->ebgp && a->client == b->client && a->local_asn == b->local_asn &&
-	       a->cluster_id == b->cluster_id && addr_eq(&a->self, &b->self) &&
-	       codec_eq(&a->codec, &b->codec);
-}
-
-static struct group *group_get(struct exports *x, const struct export_how *how)
+static struct group *group_join(struct exports *x, const struct tell_how *how)
 {
 	struct group *g;
 
-	list_each (g, &x->groups, node)
-		if (how_eq(&g->how, how))
-			return g;
+	list_each (g, &x->groups, node) {
+		if (!tell_how_eq(&g->how, how))
+			continue;
+		g->members++;
+		return g;
+	}
 	g = xcalloc(1, sizeof(*g));
 	g->how = *how;
+	g->view = how->codec.add_path_out ? RIB_VIEW_ALL : RIB_VIEW_BEST;
+	g->members = 1;
 	list_init(&g->chunks);
 	list_add_tail(&x->groups, &g->node);
+	rib_view_open(x->rib, g->view);
 	return g;
 }
 
-struct out *export_open(struct exports *x, uint16_t peer, const struct export_how *how)
+static void group_leave(struct exports *x, struct group *g)
+{
+	if (g && --g->members == 0)
+		group_free(x, g);
+}
+
+struct out *export_open(struct exports *x, uint16_t peer, const struct tell_how *how)
 {
 	struct out *o = xcalloc(1, sizeof(*o));
 
@@ -174,8 +178,7 @@ struct out *export_open(struct exports *x, uint16_t peer, const struct export_ho
 	x->outs[peer] = o;
 	o->x = x;
 	o->peer = peer;
-	o->group = group_get(x, how);
-	o->group->members++;
+	o->group = group_join(x, how);
 	return o;
 }
 
@@ -186,54 +189,65 @@ void export_close(struct out *o)
 	if (o->chunk)
 		o->chunk->refs--;
 	o->x->outs[o->peer] = NULL;
-	if (--o->group->members == 0)
-		group_free(o->x, o->group);
+	group_leave(o->x, o->group);
+	group_leave(o->x, take(o->next));
 	free(o);
+}
+
+/* Nobody enters what is already written: it was written before something that newcomers must hear. */
+static void close_chunks(struct group *g)
+{
+	struct chunk *c;
+
+	list_each (c, &g->chunks, node)
+		c->from = UINT64_MAX;
+}
+
+/* Back to the beginning, in the next group if there is one. What the peer knows from the old group, the new
+ * one has to withdraw if it does not tell it. */
+static void rewind_now(struct out *o)
+{
+	o->again = false;
+	o->version = 0;
+	if (!o->next)
+		return;
+	told_join(&o->next->told, &o->group->told, rib_version(o->x->rib));
+	close_chunks(o->next);
+	group_leave(o->x, o->group);
+	o->group = take(o->next);
 }
 
 void export_again(struct out *o)
 {
-	if (o->chunk)
-		o->again = true;
+	o->again = true;
+	if (!o->chunk)
+		rewind_now(o);
+}
+
+void export_change(struct out *o, const struct tell_how *how)
+{
+	struct group *g = group_join(o->x, how);
+
+	group_leave(o->x, take(o->next));
+	if (g == o->group)
+		group_leave(o->x, g);
 	else
-		o->version = 0;
+		o->next = g;
+	export_again(o);
 }
 
-/* The bits of a group. */
-
-static void bits_reach(struct group *g, uint32_t idx)
+void exports_policy_changed(struct exports *x, uint16_t policy)
 {
-	uint32_t words = idx / 64 + 1;
+	struct group *g;
 
-	if (words <= g->words)
-		return;
-	words += words / 2;
-	g->told = xrealloc(g->told, words * sizeof(uint64_t));
-	g->now = xrealloc(g->now, words * sizeof(uint64_t));
-	memset(g->told + g->words, 0, (words - g->words) * sizeof(uint64_t));
-	memset(g->now + g->words, 0, (words - g->words) * sizeof(uint64_t));
-	g->words = words;
+	list_each (g, &x->groups, node)
+		if (g->how.policy == policy)
+			close_chunks(g);
 }
 
-static bool bit_get(const uint64_t *bits, uint32_t i)
+bool export_rewinding(const struct out *o)
 {
-	return bits[i / 64] >> (i % 64) & 1;
-}
-
-static void bit_put(uint64_t *bits, uint32_t i, bool v)
-{
-	if (v)
-		bits[i / 64] |= (uint64_t)1 << (i % 64);
-	else
-		bits[i / 64] &= ~((uint64_t)1 << (i % 64));
-}
-
-static void note_now(struct group *g, uint32_t idx, bool announced)
-{
-	g->count += (uint32_t)announced - (uint32_t)bit_get(g->now, idx);
-	bit_put(g->now, idx, announced);
-	if (announced)
-		bit_put(g->told, idx, true);
+	return o->again;
 }
 
 void exports_on_gone(void *arg, uint32_t idx)
@@ -241,110 +255,128 @@ void exports_on_gone(void *arg, uint32_t idx)
 	struct exports *x = arg;
 	struct group *g;
 
-	list_each (g, &x->groups, node) {
-		if (idx / 64 >= g->words)
+	list_each (g, &x->groups, node)
+		told_forget(&g->told, idx);
+}
+
+/* What all members of a group have passed. */
+static uint64_t group_passed(const struct exports *x, const struct group *g)
+{
+	uint64_t v = rib_version(x->rib);
+
+	for (uint32_t i = 0; i < x->nouts; i++) {
+		const struct out *o = x->outs[i];
+		if (!o || (o->group != g && o->next != g))
 			continue;
-		note_now(g, idx, false);
-		bit_put(g->told, idx, false);
+		v = o->again || o->next == g ? 0 : MIN(v, o->version);
 	}
-}
-
-/* The rules. */
-
-/* May a path from this source be told to a peer like this at all? */
-static bool may_tell(const struct export_how *to, const struct rib_path *p, const struct rib_peer *from)
-{
-	uint16_t f = p->attr->flags;
-
-	if (f & ATTR_NO_ADVERTISE)
-		return false;
-	if (to->ebgp)
-		return !(f & (ATTR_NO_EXPORT | ATTR_NO_EXPORT_SUBCONFED));
-	if (p->peer == RIB_SELF || from->ebgp)
-		return true;
-	/* iBGP to iBGP only by reflection: from a client to all, from the others to clients (RFC 4456 6). */
-	return to->cluster_id && (from->client || to->client);
-}
-
-/* The next hop as this peer is told, unset if there is none in the prefix's family. */
-static struct addr nexthop_for(const struct export_how *to, const struct addr *nexthop, uint8_t af)
-{
-	if (!to->ebgp && addr_is_set(nexthop))
-		return *nexthop;
-	return to->self.family == af ? to->self : (struct addr){ 0 };
-}
-
-/* The attributes as this peer is told, with a reference; NULL if they cannot be told. */
-static struct attr_set *derive(struct exports *x, const struct export_how *to, const struct rib_path *p,
-			       const struct rib_peer *from)
-{
-	struct attr_change ch = { 0 };
-
-	if (to->ebgp) {
-		ch.leave_as = ch.drop_unknown = true;
-		ch.prepend = 1;
-		ch.prepend_asn = to->local_asn;
-		if (p->peer != RIB_SELF)
-			ch.med = ATTR_CLEAR;
-	} else if (p->peer == RIB_SELF || from->ebgp) {
-		if (!(p->attr->flags & ATTR_HAS_LOCAL_PREF)) {
-			ch.local_pref = ATTR_PUT;
-			ch.local_pref_value = ATTR_LOCAL_PREF_DEFAULT;
-		}
-	} else {
-		ch.originator_id = from->router_id;
-		ch.cluster_id = to->cluster_id;
-	}
-	return attr_derive(x->attrs, p->attr, &ch);
+	return v;
 }
 
 /* Making a chunk. */
 
 static void scratch_ready(struct exports *x)
 {
-	if (!x->items) {
-		x->items = xmalloc(EXPORT_CHUNK_PREFIXES * sizeof(*x->items));
-		x->buckets = xmalloc(EXPORT_CHUNK_PREFIXES * sizeof(*x->buckets));
-		x->slots = xcalloc(SLOTS, sizeof(*x->slots));
+	if (!x->slots) {
+		x->nslots = SLOTS_MIN;
+		x->slots = xcalloc(x->nslots, sizeof(*x->slots));
 		x->text = wr_to(xmalloc(EXPORT_CHUNK_BYTES), EXPORT_CHUNK_BYTES);
 		x->instead = wr_to(xmalloc(MSG_MAX_EXT), MSG_MAX_EXT);
 	}
 	if (++x->round == 0) {
-		memset(x->slots, 0, SLOTS * sizeof(*x->slots));
+		memset(x->slots, 0, x->nslots * sizeof(*x->slots));
 		x->round = 1;
 	}
-	x->nitems = x->nbuckets = x->nskips = x->withdrawn = 0;
+	x->nitems = x->nbuckets = x->noutcomes = x->nskips = x->withdrawn = 0;
 	x->text.len = x->instead.len = 0;
 }
 
-static struct bucket *bucket_get(struct exports *x, const struct group *g, const struct rib_path *p,
-				 uint8_t af)
+static void add_item(struct exports *x, uint32_t *first, uint32_t idx, uint32_t id, bool known)
 {
-	uint64_t h = ((uint64_t)(uintptr_t)p->attr >> 4) * 0x9e3779b97f4a7c15ull;
-	h = (h ^ p->nexthop ^ (uint64_t)p->peer << 20 ^ (uint64_t)af << 40) * 0xd1b54a32d192ed03ull;
-	uint32_t s = (uint32_t)(h >> 40) & (SLOTS - 1);
-
-	for (; x->slots[s].round == x->round; s = (s + 1) & (SLOTS - 1)) {
-		struct bucket *b = &x->buckets[x->slots[s].bucket];
-		if (b->attr == p->attr && b->hop == p->nexthop && b->peer == p->peer && b->af == af)
-			return b;
+	if (x->nitems == x->items_cap) {
+		x->items_cap = x->items_cap ? x->items_cap * 2 : 64;
+		x->items = xrealloc(x->items, x->items_cap * sizeof(*x->items));
 	}
-	x->slots[s].round = x->round;
-	x->slots[s].bucket = x->nbuckets;
-	struct bucket *b = &x->buckets[x->nbuckets++];
-	const struct rib_peer *from = rib_peer(x->rib, p->peer);
-	struct addr hop = rib_nexthop(x->rib, p);
-	*b = (struct bucket){ .attr = p->attr, .hop = p->nexthop, .peer = p->peer, .af = af };
-	b->nexthop = nexthop_for(&g->how, &hop, af);
-	if (addr_is_set(&b->nexthop) && may_tell(&g->how, p, from))
-		b->derived = derive(x, &g->how, p, from);
-	return b;
+	x->items[x->nitems] = (struct item){ idx, *first, id, known };
+	*first = ++x->nitems;
 }
 
-static void add_item(struct exports *x, uint32_t *first, uint32_t idx, bool known)
+/* Nearly always there are one or two. */
+static uint32_t outcome_of(struct exports *x, const struct policy_result *r)
 {
-	x->items[x->nitems] = (struct item){ idx, *first, known };
-	*first = ++x->nitems;
+	for (uint32_t i = 0; i < x->noutcomes; i++)
+		if (policy_result_eq(&x->outcomes[i], r))
+			return i;
+	if (x->noutcomes == x->outcomes_cap) {
+		x->outcomes_cap = x->outcomes_cap ? x->outcomes_cap * 2 : 1;
+		x->outcomes = xrealloc(x->outcomes, x->outcomes_cap * sizeof(*x->outcomes));
+	}
+	x->outcomes[x->noutcomes] = *r;
+	return x->noutcomes++;
+}
+
+static struct slot *slot_of(const struct exports *x, const struct bucket *key)
+{
+	uint64_t h = ((uint64_t)(uintptr_t)key->attr >> 4) * 0x9e3779b97f4a7c15ull;
+	h = (h ^ key->hop ^ (uint64_t)key->peer << 20 ^ (uint64_t)key->af << 40 ^
+	     (uint64_t)key->outcome << 48) *
+	    0xd1b54a32d192ed03ull;
+	uint32_t s = (uint32_t)(h >> 40) & (x->nslots - 1);
+
+	for (; x->slots[s].round == x->round; s = (s + 1) & (x->nslots - 1)) {
+		const struct bucket *b = &x->buckets[x->slots[s].bucket];
+		if (b->attr == key->attr && b->hop == key->hop && b->peer == key->peer && b->af == key->af &&
+		    b->outcome == key->outcome)
+			break;
+	}
+	return &x->slots[s];
+}
+
+static void slots_grow(struct exports *x)
+{
+	free(x->slots);
+	x->nslots *= 2;
+	x->slots = xcalloc(x->nslots, sizeof(*x->slots));
+	for (uint32_t i = 0; i < x->nbuckets; i++)
+		*slot_of(x, &x->buckets[i]) = (struct slot){ x->round, i };
+}
+
+static void bucket_fill(struct exports *x, const struct group *g, const struct rib_path *p, struct bucket *b)
+{
+	struct addr hop = rib_nexthop(x->rib, p);
+
+	b->nexthop = tell_nexthop(&g->how, &hop, b->af);
+	if (addr_is_set(&b->nexthop))
+		b->derived =
+			tell_attrs(&g->how, x->attrs, p, rib_peer(x->rib, p->peer), &x->outcomes[b->outcome]);
+}
+
+/* The bucket of a path that may be told; derived is NULL if it turns out that it cannot be. */
+static struct bucket *bucket_get(struct exports *x, const struct group *g, const struct rib_path *p,
+				 uint8_t af, const struct policy_result *policy, size_t *bytes)
+{
+	struct bucket key = { .attr = p->attr,
+			      .hop = p->nexthop,
+			      .peer = p->peer,
+			      .af = af,
+			      .outcome = outcome_of(x, policy) };
+	struct slot *s = slot_of(x, &key);
+
+	if (s->round == x->round)
+		return &x->buckets[s->bucket];
+	if (x->nbuckets == x->buckets_cap) {
+		x->buckets_cap = x->buckets_cap ? x->buckets_cap * 2 : 64;
+		x->buckets = xrealloc(x->buckets, x->buckets_cap * sizeof(*x->buckets));
+	}
+	*s = (struct slot){ x->round, x->nbuckets };
+	struct bucket *b = &x->buckets[x->nbuckets++];
+	*b = key;
+	bucket_fill(x, g, p, b);
+	if (b->derived)
+		*bytes += MSG_HEADER + 64 + attr_size(b->derived, &b->nexthop, g->how.codec.as4);
+	if (x->nbuckets * 2 > x->nslots)
+		slots_grow(x);
+	return b;
 }
 
 static bool family_spoken(const struct group *g, uint8_t af)
@@ -352,39 +384,87 @@ static bool family_spoken(const struct group *g, uint8_t af)
 	return g->how.codec.families & caps_family_of_af(af);
 }
 
+static bool all_paths(const struct group *g, uint8_t af)
+{
+	return g->how.codec.add_path_out & caps_family_of_af(af);
+}
+
+/* The bucket that a path goes into, NULL if this group is not told of it. */
+static struct bucket *sort_path(struct exports *x, const struct group *g, const struct prefix *prefix,
+				const struct rib_path *p, size_t *bytes)
+{
+	struct policy_route r = {
+		.prefix = prefix,
+		.attr = p->attr,
+		.own = p->peer == RIB_SELF,
+		.ebgp = g->how.ebgp,
+		.ifname = rib_nexthop_info(x->rib, p)->ifname,
+	};
+	struct policy_result policy;
+
+	if (!tell_allowed(&g->how, p, rib_peer(x->rib, p->peer)))
+		return NULL;
+	tell_policy(&g->how, x->policies, &r, &policy);
+	if (!policy.accept)
+		return NULL;
+	struct bucket *b = bucket_get(x, g, p, prefix->addr.family, &policy, bytes);
+	return b->derived ? b : NULL;
+}
+
+static void gather_best(struct exports *x, struct group *g, uint32_t idx, const struct prefix *p,
+			size_t *bytes)
+{
+	const struct rib_path *best = rib_best(x->rib, idx);
+	bool known = told_known(&g->told, idx);
+	struct bucket *b = best ? sort_path(x, g, p, best, bytes) : NULL;
+
+	told_say(&g->told, idx, b);
+	if (b)
+		add_item(x, &b->first, idx, 0, known);
+	else if (known)
+		add_item(x, &x->withdrawn, idx, 0, true);
+}
+
+static void gather_all(struct exports *x, struct group *g, uint32_t idx, const struct prefix *p,
+		       uint64_t passed, size_t *bytes)
+{
+	uint32_t id;
+	size_t i = 0;
+
+	told_ids_begin(&g->told, idx);
+	for (const struct rib_path *path = rib_first(x->rib, idx); path; path = rib_next(x->rib, path)) {
+		struct bucket *b = sort_path(x, g, p, path, bytes);
+		if (!b)
+			continue;
+		id = rib_path_number(x->rib, path);
+		add_item(x, &b->first, idx, id, told_id(&g->told, idx, id));
+		*bytes += 4;
+	}
+	told_ids_end(&g->told, idx, journal_version_of(rib_journal(x->rib, g->view), idx), passed);
+	while ((id = told_gone(&g->told, idx, &i)))
+		add_item(x, &x->withdrawn, idx, id, true);
+}
+
 /* Sorts what stands behind version from into buckets and withdrawals; returns the version reached. */
 static uint64_t gather(struct exports *x, struct group *g, uint64_t from)
 {
+	const struct journal *j = rib_journal(x->rib, g->view);
+	uint64_t to = from, passed = g->view == RIB_VIEW_ALL ? group_passed(x, g) : 0;
+	uint32_t idx = journal_after(j, from);
 	size_t bytes = 0;
-	uint64_t to = from;
-	uint32_t idx = rib_after(x->rib, from);
 
 	for (; idx != RIB_NONE && x->nitems < EXPORT_CHUNK_PREFIXES && x->nbuckets < EXPORT_CHUNK_PREFIXES &&
 	       bytes < EXPORT_CHUNK_BYTES;
-	     idx = rib_behind(x->rib, idx)) {
-		const struct prefix *p = rib_prefix(x->rib, idx);
-		const struct rib_path *best = rib_best(x->rib, idx);
-		uint8_t af = p->addr.family;
-		to = rib_version_of(x->rib, idx);
-		if (!family_spoken(g, af))
+	     idx = journal_behind(j, idx)) {
+		struct prefix p = rib_prefix(x->rib, idx);
+		to = journal_version_of(j, idx);
+		if (!family_spoken(g, p.addr.family))
 			continue;
-		bits_reach(g, idx);
-		bool known = bit_get(g->told, idx);
-		uint32_t buckets = x->nbuckets;
-		struct bucket *b = best ? bucket_get(x, g, best, af) : NULL;
-		if (b && b->derived) {
-			if (buckets != x->nbuckets)
-				bytes += MSG_HEADER + 64 +
-					 attr_size(b->derived, &b->nexthop, g->how.codec.as4);
-			add_item(x, &b->first, idx, known);
-			note_now(g, idx, true);
-		} else {
-			note_now(g, idx, false);
-			if (!known)
-				continue;
-			add_item(x, &x->withdrawn, idx, known);
-		}
-		bytes += 1 + addr_size(af);
+		if (all_paths(g, p.addr.family))
+			gather_all(x, g, idx, &p, passed, &bytes);
+		else
+			gather_best(x, g, idx, &p, &bytes);
+		bytes += 1 + addr_size(p.addr.family);
 	}
 	/* At the end of the list also those changes are passed whose tombstones are gone. */
 	return idx == RIB_NONE ? rib_version(x->rib) : to;
@@ -398,18 +478,22 @@ static void grow(struct packer *k)
 	k->w->buf = xrealloc(k->w->buf, k->w->cap);
 }
 
-static void write_withdrawal(struct packer *k, const struct prefix *p)
+static void write_withdrawal(struct exports *x, struct packer *k, const struct item *i)
 {
-	while (pack_withdraw(k, p, 0) == -ENOSPC)
+	struct prefix p = rib_prefix(x->rib, i->idx);
+
+	while (pack_withdraw(k, &p, i->id) == -ENOSPC)
 		grow(k);
 }
 
 /* False if the attributes fit into no message of this peer. */
-static bool write_announcement(struct packer *k, const struct bucket *b, const struct prefix *p)
+static bool write_announcement(struct exports *x, struct packer *k, const struct bucket *b,
+			       const struct item *i)
 {
+	struct prefix p = rib_prefix(x->rib, i->idx);
 	int r;
 
-	while ((r = pack_announce(k, b->derived, &b->nexthop, p, 0)) == -ENOSPC)
+	while ((r = pack_announce(k, b->derived, &b->nexthop, &p, i->id)) == -ENOSPC)
 		grow(k);
 	return r == 0;
 }
@@ -437,7 +521,7 @@ static uint32_t write_instead(struct exports *x, const struct group *g, const st
 	pack_begin(&k, &x->instead, &g->how.codec);
 	for (uint32_t i = b->first; i; i = x->items[i - 1].next)
 		if (x->items[i - 1].known)
-			write_withdrawal(&k, rib_prefix(x->rib, x->items[i - 1].idx));
+			write_withdrawal(x, &k, &x->items[i - 1]);
 	pack_end(&k);
 	return (uint32_t)(x->instead.len - start);
 }
@@ -452,12 +536,15 @@ static void write_bucket(struct exports *x, struct group *g, struct packer *k, c
 		s.at = (uint32_t)k->w->len;
 	}
 	for (uint32_t i = b->first; i; i = x->items[i - 1].next) {
-		const struct prefix *p = rib_prefix(x->rib, x->items[i - 1].idx);
-		if (write_announcement(k, b, p))
+		const struct item *it = &x->items[i - 1];
+		if (write_announcement(x, k, b, it))
 			continue;
-		note_now(g, x->items[i - 1].idx, false);
-		if (x->items[i - 1].known)
-			write_withdrawal(k, p);
+		if (it->id)
+			told_id_failed(&g->told, it->idx, it->id, rib_version(x->rib));
+		else
+			told_say(&g->told, it->idx, false);
+		if (it->known)
+			write_withdrawal(x, k, it);
 	}
 	if (!own)
 		return;
@@ -493,7 +580,7 @@ static struct chunk *chunk_new(struct exports *x, struct group *g, uint64_t from
 	c->to = gather(x, g, from);
 	pack_begin(&k, &x->text, &g->how.codec);
 	for (uint32_t i = x->withdrawn; i; i = x->items[i - 1].next)
-		write_withdrawal(&k, rib_prefix(x->rib, x->items[i - 1].idx));
+		write_withdrawal(x, &k, &x->items[i - 1]);
 	for (uint32_t i = 0; i < x->nbuckets; i++)
 		if (x->buckets[i].derived)
 			write_bucket(x, g, &k, &x->buckets[i]);
@@ -509,7 +596,7 @@ static struct chunk *chunk_new(struct exports *x, struct group *g, uint64_t from
 	c->skips = copy(x->skips, x->nskips * sizeof(*x->skips));
 	c->nskips = x->nskips;
 	c->messages = k.messages;
-	rib_remember(x->rib, c->to);
+	journal_remember(rib_journal(x->rib, g->view), c->to);
 	list_add_tail(&g->chunks, &c->node);
 	x->nchunks++;
 	return c;
@@ -555,10 +642,11 @@ static void enter_chunk(struct out *o)
 
 static void leave_chunk(struct out *o)
 {
-	o->version = o->again ? 0 : o->chunk->to;
-	o->again = false;
+	o->version = o->chunk->to;
 	o->chunk->refs--;
 	o->chunk = NULL;
+	if (o->again)
+		rewind_now(o);
 }
 
 /* The bytes of the chunk it is in, or false at its end. */
@@ -583,11 +671,24 @@ static bool piece(struct out *o, const uint8_t **ret, size_t *n)
 	return *n;
 }
 
+/* What changed in the other view only is no news. */
+static bool has_news(struct out *o)
+{
+	uint64_t newest = rib_version(o->x->rib);
+
+	if (o->version >= newest)
+		return false;
+	if (journal_after(rib_journal(o->x->rib, o->group->view), o->version) != RIB_NONE)
+		return true;
+	o->version = newest;
+	return false;
+}
+
 bool export_next(struct out *o, const uint8_t **ret, size_t *n)
 {
 	for (;;) {
 		if (!o->chunk) {
-			if (o->version >= rib_version(o->x->rib))
+			if (!has_news(o))
 				return false;
 			enter_chunk(o);
 		}
@@ -654,8 +755,9 @@ uint32_t export_count(const struct out *o)
 	bool own_included = g->how.ebgp || (me && me->ebgp) || g->how.cluster_id;
 
 	if (!own_included || !me)
-		return g->count;
-	return g->count > me->best ? g->count - me->best : 0;
+		return g->told.count;
+	uint32_t own = g->view == RIB_VIEW_ALL ? me->usable : me->best;
+	return g->told.count > own ? g->told.count - own : 0;
 }
 
 uint64_t export_updates(const struct out *o)

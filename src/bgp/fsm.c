@@ -184,9 +184,12 @@ usec_t fsm_idle_hold(unsigned errors, struct prng *p)
 	return back_off(FSM_IDLE_HOLD_MIN, FSM_IDLE_HOLD_MAX, errors, p);
 }
 
-usec_t fsm_keepalive_wait(unsigned hold_seconds, struct prng *p)
+usec_t fsm_keepalive_wait(unsigned hold_seconds, unsigned configured, struct prng *p)
 {
-	usec_t full = (usec_t)hold_seconds * SEC / 3;
+	usec_t hold = (usec_t)hold_seconds * SEC, full = hold / 3;
+
+	if (configured)
+		full = MIN((usec_t)configured * SEC, hold - hold / 10);
 
 	return full - (usec_t)prng_below(p, (uint64_t)full / 4 + 1);
 }

@@ -103,7 +103,8 @@ bool fsm_keeps_dialled(uint32_t my_id, uint32_t my_asn, uint32_t peer_id, uint32
  * first. */
 usec_t fsm_retry_wait(unsigned failures, struct prng *p);
 usec_t fsm_idle_hold(unsigned errors, struct prng *p);
-/* A third of the hold time, times 75 to 100 % (RFC 4271 10). 0 for a hold time of 0: no keepalives. */
-usec_t fsm_keepalive_wait(unsigned hold_seconds, struct prng *p);
+/* A third of the hold time, or what was configured (seconds, 0 = nothing; kept below the hold time), times 75
+ * to 100 % (RFC 4271 10). 0 for a hold time of 0: no keepalives. */
+usec_t fsm_keepalive_wait(unsigned hold_seconds, unsigned configured, struct prng *p);
 /* RFC 4271 4.2: the smaller of both; 0 if either is 0 */
 unsigned fsm_hold_time(unsigned ours, unsigned theirs);

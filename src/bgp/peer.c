@@ -8,6 +8,8 @@
 static void on_idle_hold(struct timer *t, usec_t now);
 static void on_refresh(struct timer *t, usec_t now);
 static void on_stale_end(struct timer *t, usec_t now);
+static struct tell_how how_of(const struct peer *p, const struct conn *c);
+static void limit_prefixes(struct peer *p, enum rib_learned learned, usec_t now);
 
 struct peer *peer_find(struct speaker *s, const struct addr *remote)
 {
@@ -32,6 +34,18 @@ static bool is_ebgp(const struct peer *p)
 	return p->conf.remote_asn != peer_asn(p);
 }
 
+static uint16_t restart_time(const struct peer *p)
+{
+	return p->conf.own_restart_time ? p->conf.restart_time : p->s->config.restart_time;
+}
+
+static uint32_t max_prefixes(const struct peer *p)
+{
+	uint32_t own = p->conf.max_prefixes;
+
+	return own && own < SPEAKER_PEER_PREFIXES ? own : SPEAKER_PEER_PREFIXES;
+}
+
 /* The kernel keeps our routes while we restart, so forwarding state is always preserved. */
 struct caps peer_caps(const struct peer *p)
 {
@@ -40,14 +54,21 @@ struct caps peer_caps(const struct peer *p)
 	caps_init(&c);
 	c.mp = true;
 	c.families = p->conf.families;
-	c.refresh = true;
+	c.refresh = c.enhanced_refresh = true;
 	c.as4 = true;
 	c.asn = peer_asn(p);
-	if (p->s->config.restart_time) {
-		c.gr = true;
+	c.ext_message = p->conf.ext_message;
+	c.ext_nexthop = p->conf.ext_nexthop ? p->conf.families & CAPS_V4 : 0;
+	c.add_path_recv = p->conf.add_path_recv & p->conf.families;
+	c.add_path_send = p->conf.add_path_send & p->conf.families;
+	if (p->conf.role && is_ebgp(p))
+		c.role = (uint8_t)(p->conf.role - 1);
+	if (restart_time(p)) {
+		c.gr = c.gr_notification = true;
 		c.gr_restarting = !p->s->synced;
-		c.gr_time = p->s->config.restart_time;
+		c.gr_time = restart_time(p);
 		c.gr_families = c.gr_forwarding = p->conf.families;
+		c.llgr = true; /* we help; our own routes need no more than the ordinary time */
 	}
 	return c;
 }
@@ -96,6 +117,32 @@ void peer_reason(struct peer *p, const struct cause *why)
 	peer_tell(p);
 }
 
+static uint16_t agreed_of(const struct conn *c)
+{
+	const struct caps *o = &c->offered, *t = &c->open.caps;
+	const struct {
+		uint16_t bit;
+		bool holds;
+	} all[] = {
+		{ IPC_AGREED_AS4, c->agreed.as4 },
+		{ IPC_AGREED_REFRESH, c->agreed.refresh },
+		{ IPC_AGREED_ENHANCED_REFRESH, c->agreed.enhanced_refresh },
+		{ IPC_AGREED_EXT_MESSAGE, c->agreed.ext_message },
+		{ IPC_AGREED_EXT_NEXTHOP, c->agreed.ext_nexthop },
+		{ IPC_AGREED_ADD_PATH_IN, c->agreed.add_path_in },
+		{ IPC_AGREED_ADD_PATH_OUT, c->agreed.add_path_out },
+		{ IPC_AGREED_GR, o->gr && t->gr },
+		{ IPC_AGREED_GR_NOTIFICATION, peer_knows_notification(c) },
+		{ IPC_AGREED_LLGR, o->llgr && t->llgr },
+		{ IPC_AGREED_ROLE, o->role != CAPS_ROLE_NONE && t->role != CAPS_ROLE_NONE },
+	};
+	uint16_t bits = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		bits |= all[i].holds ? all[i].bit : 0;
+	return bits;
+}
+
 void peer_describe(const struct peer *p, usec_t now, struct ipc_peer_state *ret)
 {
 	const struct rib_peer *counted = rib_peer(p->s->rib, p->number);
@@ -114,12 +161,15 @@ void peer_describe(const struct peer *p, usec_t now, struct ipc_peer_state *ret)
 	if (counted) {
 		ret->received = counted->paths;
 		ret->accepted = counted->usable;
+		ret->rejected = counted->rejected;
+		ret->stale = counted->stale;
 	}
 	if (!p->up)
 		return;
 	ret->router_id = p->up->open.router_id;
 	ret->hold_time = (uint16_t)p->up->hold_time;
 	ret->families = p->codec.families;
+	ret->agreed = agreed_of(p->up);
 	ret->advertised = export_count(p->out);
 	ret->msgs_out += export_updates(p->out);
 	ret->updates_out += export_updates(p->out);
@@ -193,12 +243,50 @@ static void stop(struct peer *p, const struct cause *why, usec_t now)
 	timer_stop(&p->idle_hold);
 }
 
-static struct cause cease(uint8_t subcode, const char *reason)
+/* What has been decided for good does not let the peer keep our routes. */
+static bool is_final(uint8_t subcode)
+{
+	return subcode == CEASE_DECONFIGURED || subcode == CEASE_SHUTDOWN || subcode == CEASE_MAX_PREFIXES ||
+	       subcode == CEASE_OUT_OF_RESOURCES;
+}
+
+struct cause cease(uint8_t subcode, const char *reason)
 {
 	struct cause why = CAUSE("%s", reason);
 
 	notify_set(&why.notify, NOTIFY_CEASE, subcode, NULL, 0);
+	why.hard = is_final(subcode);
 	return why;
+}
+
+static struct cause shutdown_cause(const struct peer *p)
+{
+	struct cause why =
+		CAUSE("shut down by the administrator%s%.200s", p->conf.text[0] ? ": " : "", p->conf.text);
+
+	notify_set_text(&why.notify, CEASE_SHUTDOWN, p->conf.text);
+	why.hard = true;
+	return why;
+}
+
+static void begin(struct peer *p, usec_t now)
+{
+	struct cause why = shutdown_cause(p);
+
+	if (!p->s->configured)
+		return;
+	if (p->conf.shutdown) {
+		peer_reason(p, &why);
+		return;
+	}
+	p->wanted = true;
+	start(p, now);
+}
+
+static void tell_key(struct peer *p, const char *password)
+{
+	if (p->s->io.key)
+		p->s->io.key(p->s->io.arg, &p->conf.remote, password);
 }
 
 void peer_reset(struct peer *p, const struct cause *why, usec_t now)
@@ -206,10 +294,7 @@ void peer_reset(struct peer *p, const struct cause *why, usec_t now)
 	stop(p, why, now);
 	p->errors = 0;
 	p->damped = false;
-	if (!p->s->configured)
-		return;
-	p->wanted = true;
-	start(p, now);
+	begin(p, now);
 }
 
 static uint16_t number_get(struct speaker *s)
@@ -245,6 +330,8 @@ static struct peer *peer_new(struct speaker *s, const struct ipc_peer *conf, use
 	timer_init(&p->stale_end, on_stale_end);
 	conn_init(&p->dialled, p, true);
 	HASH_ADD(hh, s->peers, conf.remote, sizeof(p->conf.remote), p);
+	if (p->conf.password[0])
+		tell_key(p, p->conf.password);
 	return p;
 }
 
@@ -261,14 +348,20 @@ void peer_remove(struct peer *p, usec_t now)
 	list_del(&p->untold);
 	s->numbers[p->number] = NULL;
 	HASH_DEL(s->peers, p);
+	if (p->conf.password[0])
+		tell_key(p, "");
 	free(p);
 }
 
-/* What a session was agreed upon: a change of it needs a new one. */
+/* What a session was agreed upon, or TCP was made with: a change of it needs a new one. */
 static bool same_session(const struct ipc_peer *a, const struct ipc_peer *b)
 {
 	return addr_eq(&a->local, &b->local) && a->remote_asn == b->remote_asn &&
-	       a->local_asn == b->local_asn && a->families == b->families && a->client == b->client;
+	       a->local_asn == b->local_asn && a->families == b->families && a->client == b->client &&
+	       a->hold_time == b->hold_time && a->role == b->role && a->role_strict == b->role_strict &&
+	       a->add_path_recv == b->add_path_recv && a->add_path_send == b->add_path_send &&
+	       a->ext_nexthop == b->ext_nexthop && a->ext_message == b->ext_message && a->ttl == b->ttl &&
+	       a->ttl_security == b->ttl_security && !strcmp(a->password, b->password);
 }
 
 static bool same_dialling(const struct ipc_peer *a, const struct ipc_peer *b)
@@ -276,10 +369,66 @@ static bool same_dialling(const struct ipc_peer *a, const struct ipc_peer *b)
 	return a->port == b->port && a->passive == b->passive;
 }
 
+static bool same_import(const struct ipc_peer *a, const struct ipc_peer *b)
+{
+	return a->import == b->import && a->allow_own_as == b->allow_own_as;
+}
+
+static bool same_export(const struct ipc_peer *a, const struct ipc_peer *b)
+{
+	return a->export == b->export && a->nexthop_mode == b->nexthop_mode;
+}
+
+/* Everything received is looked at anew: the peer is asked for it, as attributes that import policy has
+ * changed are not kept as they were. */
+static void import_again(struct peer *p, usec_t now)
+{
+	struct cause why = cease(CEASE_CONFIG_CHANGE,
+				 "its import policy was changed and it does not know ROUTE-REFRESH");
+
+	if (p->up && !peer_ask_refresh(p, now))
+		peer_reset(p, &why, now);
+}
+
+static void export_anew(struct peer *p)
+{
+	struct tell_how how = how_of(p, p->up);
+
+	export_change(p->out, &how);
+	peer_send(p);
+}
+
+/* A change touches no more than it must: the session, what is asked for, what is told, or nothing. */
+static void reconfigure(struct peer *p, const struct ipc_peer *old, usec_t now)
+{
+	struct cause why = cease(CEASE_CONFIG_CHANGE, "its configuration was changed");
+
+	if (strcmp(old->password, p->conf.password) != 0)
+		tell_key(p, p->conf.password);
+	if (!p->s->configured)
+		return;
+	if (p->conf.shutdown && (!old->shutdown || strcmp(old->text, p->conf.text) != 0))
+		why = shutdown_cause(p);
+	else if (old->shutdown == p->conf.shutdown && same_session(old, &p->conf) &&
+		 (p->up || same_dialling(old, &p->conf)))
+		why.reason[0] = '\0';
+	if (why.reason[0]) {
+		peer_reset(p, &why, now);
+		return;
+	}
+	if (!p->up)
+		return;
+	if (!same_export(old, &p->conf))
+		export_anew(p);
+	if (old->max_prefixes != p->conf.max_prefixes)
+		limit_prefixes(p, RIB_OK, now);
+	if (!same_import(old, &p->conf))
+		import_again(p, now);
+}
+
 void peer_state(struct speaker *s, const struct ipc_peer *conf, usec_t now)
 {
 	struct peer *p = peer_find(s, &conf->remote);
-	struct cause why = cease(CEASE_CONFIG_CHANGE, "its configuration was changed");
 
 	if (!p) {
 		p = peer_new(s, conf, now);
@@ -287,10 +436,7 @@ void peer_state(struct speaker *s, const struct ipc_peer *conf, usec_t now)
 			return;
 		p->gen = s->gen;
 		peer_tell(p);
-		if (s->configured) {
-			p->wanted = true;
-			start(p, now);
-		}
+		begin(p, now);
 		return;
 	}
 	struct ipc_peer old = p->conf;
@@ -299,13 +445,40 @@ void peer_state(struct speaker *s, const struct ipc_peer *conf, usec_t now)
 		peer_tell(p);
 	p->gen = s->gen;
 	p->conf = *conf;
-	if (!s->configured)
-		return;
-	if (!same_session(&old, conf) || (!p->up && !same_dialling(&old, conf)))
-		peer_reset(p, &why, now);
+	reconfigure(p, &old, now);
+}
+
+void peer_policy_changed(struct peer *p, uint16_t policy, usec_t now)
+{
+	if (p->up && p->conf.export == policy) {
+		export_again(p->out);
+		peer_send(p);
+	}
+	if (p->up && p->conf.import == policy)
+		import_again(p, now);
 }
 
 /* Opening. */
+
+/* RFC 9234 4.2: who is above whom must be seen alike from both sides. */
+static bool roles_fit(const struct peer *p, uint8_t ours, uint8_t theirs, struct cause *why)
+{
+	static const uint8_t counterpart[] = {
+		[CAPS_ROLE_PROVIDER] = CAPS_ROLE_CUSTOMER, [CAPS_ROLE_CUSTOMER] = CAPS_ROLE_PROVIDER,
+		[CAPS_ROLE_RS] = CAPS_ROLE_RS_CLIENT,	   [CAPS_ROLE_RS_CLIENT] = CAPS_ROLE_RS,
+		[CAPS_ROLE_PEER] = CAPS_ROLE_PEER,
+	};
+	bool missing = theirs == CAPS_ROLE_NONE;
+
+	if (ours >= ARRAY_SIZE(counterpart))
+		return true;
+	if (missing ? !p->conf.role_strict : theirs == counterpart[ours])
+		return true;
+	*why = missing ? CAUSE("the peer announces no BGP role, and is required to")
+		       : CAUSE("the peer's BGP role does not fit to ours (RFC 9234)");
+	notify_set(&why->notify, NOTIFY_OPEN, OPEN_ROLE_MISMATCH, NULL, 0);
+	return false;
+}
 
 /* An OPEN that nobody could agree with ends the connection: false, and why. */
 static bool open_fits(const struct peer *p, const struct conn *c, const struct msg_open *open,
@@ -327,6 +500,8 @@ static bool open_fits(const struct peer *p, const struct conn *c, const struct m
 		notify_set(&why->notify, NOTIFY_OPEN, OPEN_BAD_ID, NULL, 0);
 		return false;
 	}
+	if (!roles_fit(p, c->offered.role, open->caps.role, why))
+		return false;
 	if (!caps_agree(&c->offered, &open->caps).families) {
 		*why = CAUSE("the peer does not speak %s", v4 ? "IPv4 unicast" : "IPv6 unicast");
 		notify_set(&why->notify, NOTIFY_OPEN, OPEN_BAD_CAPABILITY, v4 ? mp_v4 : mp_v6, sizeof(mp_v4));
@@ -435,15 +610,61 @@ static void end_stale(struct peer *p, uint8_t families)
 {
 	for_each_family(p->stale & families, sweep_stale, p);
 	p->stale &= (uint8_t)~families;
+	p->llgr &= p->stale;
 	if (!p->stale)
 		timer_stop(&p->stale_end);
+}
+
+static usec_t *until(struct peer *p, uint8_t family)
+{
+	return &p->stale_until[family == CAPS_V6];
+}
+
+/* The timer goes off for whichever family is next. */
+static void arm_stale(struct peer *p)
+{
+	usec_t next = INT64_MAX;
+
+	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
+		if (p->stale & f)
+			next = MIN(next, *until(p, f));
+	if (p->stale)
+		timer_start(p->s->timers, &p->stale_end, next);
+	else
+		timer_stop(&p->stale_end);
+}
+
+static struct attr_set *make_llgr(void *arg, struct attr_set *a)
+{
+	static const uint32_t stale = ATTR_COMMUNITY_LLGR_STALE;
+	struct attr_change ch = { .communities = &stale, .ncommunities = 1 };
+
+	return a->flags & ATTR_NO_LLGR ? NULL : attr_derive(arg, a, &ch);
+}
+
+/* RFC 9494 4.2: the restart took longer than it should. The routes go on as a last resort, marked, if the
+ * peer has asked for it. */
+static void begin_llgr(struct peer *p, uint8_t family, usec_t now)
+{
+	usec_t wait = p->llgr_time[family == CAPS_V6];
+
+	if (!wait || p->up || p->llgr & family) {
+		end_stale(p, family);
+		return;
+	}
+	p->llgr |= family;
+	*until(p, family) = now + wait;
+	rib_change_stale(p->s->rib, p->number, caps_af(family), make_llgr, p->s->attrs);
 }
 
 static void on_stale_end(struct timer *t, usec_t now)
 {
 	struct peer *p = container_of(t, struct peer, stale_end);
 
-	end_stale(p, CAPS_V4 | CAPS_V6);
+	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
+		if (p->stale & f && now >= *until(p, f))
+			begin_llgr(p, f, now);
+	arm_stale(p);
 	counters_changed(p, now);
 	speaker_wake(p->s);
 }
@@ -452,30 +673,62 @@ static void on_stale_end(struct timer *t, usec_t now)
 static void stale_on_up(struct peer *p, const struct caps *caps, usec_t now)
 {
 	uint8_t kept = caps->gr ? caps->gr_families & caps->gr_forwarding : 0;
+	uint8_t long_kept = caps->llgr ? caps->llgr_families & caps->llgr_forwarding : 0;
 
-	end_stale(p, (uint8_t)~kept);
-	if (p->stale)
-		timer_start(p->s->timers, &p->stale_end, now + SPEAKER_STALE_EOR);
+	end_stale(p, (uint8_t) ~((kept & ~p->llgr) | (long_kept & p->llgr)));
+	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
+		*until(p, f) = now + SPEAKER_STALE_EOR;
+	arm_stale(p);
+}
+
+/* For how long the peer wants its routes kept after the ordinary time. */
+static void note_llgr(struct peer *p, const struct conn *c)
+{
+	const struct caps *caps = &c->open.caps;
+
+	for (size_t i = 0; i < CAPS_FAMILIES; i++) {
+		bool asked = c->offered.llgr && caps->llgr && caps->llgr_families & (CAPS_V4 << i);
+		p->llgr_time[i] = asked ? (usec_t)caps->llgr_time[i] * SEC : 0;
+	}
 }
 
 /*
- * The session ended without a NOTIFICATION and its peer asked for it: its routes stay for the time it has
- * asked for. Those still stale from an earlier restart stay too (RFC 4724 would delete them, and a second
- * restart in a row would cost packets), but not for longer than three such times altogether.
+ * The session ended in a way that lets its routes stay, and its peer asked for it: for the time it has asked
+ * for. Those still stale from an earlier restart stay too (RFC 4724 would delete them, and a second restart
+ * in a row would cost packets), but not for longer than three such times altogether.
  */
-static void stale_on_down(struct peer *p, const struct caps *caps, usec_t now)
+static void stale_on_down(struct peer *p, const struct conn *c, usec_t now)
 {
+	const struct caps *caps = &c->open.caps;
 	usec_t wait = (usec_t)caps->gr_time * SEC;
-	uint8_t keep = wait ? caps->gr_families & p->codec.families : 0;
+	uint8_t keep = caps->gr_families & p->codec.families;
 
+	note_llgr(p, c);
+	if (!wait && !p->llgr_time[0] && !p->llgr_time[1])
+		keep = 0;
 	for_each_family((uint8_t)~keep, forget, p);
 	if (!p->stale)
 		p->stale_since = now;
 	p->stale = keep;
+	p->llgr = 0;
 	for_each_family(keep, mark_stale, p);
-	if (keep)
-		timer_start(p->s->timers, &p->stale_end,
-			    MIN(now + wait, MAX(now, p->stale_since + 3 * wait)));
+	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
+		*until(p, f) = MIN(now + wait, MAX(now, p->stale_since + 3 * wait));
+	arm_stale(p);
+}
+
+bool peer_knows_notification(const struct conn *c)
+{
+	return c->offered.gr && c->open.caps.gr && c->offered.gr_notification && c->open.caps.gr_notification;
+}
+
+/* RFC 4724: when only TCP was lost. RFC 8538: over a NOTIFICATION of either side too, unless it is a hard
+ * one. */
+static bool keeps_routes(const struct conn *c, const struct cause *why)
+{
+	if (!c->offered.gr || !c->open.caps.gr || why->hard)
+		return false;
+	return why->tcp_only || (peer_knows_notification(c) && (why->told || why->notify.code));
 }
 
 static void end_other(struct peer *p, struct conn *c, usec_t now)
@@ -485,6 +738,48 @@ static void end_other(struct peer *p, struct conn *c, usec_t now)
 
 	if (other && other->state != FSM_IDLE)
 		conn_event(other, FSM_COLLISION, &why, now);
+}
+
+static struct codec codec_of(const struct peer *p, const struct conn *c)
+{
+	return (struct codec){
+		.ebgp = is_ebgp(p),
+		.as4 = c->agreed.as4,
+		.families = c->agreed.families,
+		.ext_nexthop = c->agreed.ext_nexthop,
+		.add_path_in = c->agreed.add_path_in & c->agreed.families,
+		.add_path_out = c->agreed.add_path_out & c->agreed.families,
+		.max = c->agreed.ext_message ? MSG_MAX_EXT : MSG_MAX,
+	};
+}
+
+static struct tell_how how_of(const struct peer *p, const struct conn *c)
+{
+	bool ebgp = is_ebgp(p);
+
+	return (struct tell_how){
+		.ebgp = ebgp,
+		.client = !ebgp && p->conf.client,
+		.llgr = c->open.caps.llgr,
+		.nexthop_mode = p->conf.nexthop_mode,
+		.role = ebgp ? p->conf.role : IPC_ROLE_NONE,
+		.policy = p->conf.export,
+		.local_asn = peer_asn(p),
+		.cluster_id = ebgp ? 0 : p->s->config.cluster_id,
+		.self = c->local,
+		.codec = p->codec,
+	};
+}
+
+static void open_output(struct peer *p, struct conn *c, usec_t now)
+{
+	struct tell_how how = how_of(p, c);
+
+	p->out = export_open(p->s->exports, p->number, &how);
+	p->eor_out = p->eor_in = p->codec.families;
+	p->eor_placed = false;
+	p->refresh_due = p->refresh_end = p->refreshing = 0;
+	p->refreshed = p->probed = now - SPEAKER_REFRESH_TIME;
 }
 
 void peer_up(struct peer *p, struct conn *c, usec_t now)
@@ -499,22 +794,9 @@ void peer_up(struct peer *p, struct conn *c, usec_t now)
 	p->strong = false;
 	end_other(p, c, now);
 	timer_stop(&p->idle_hold);
-	p->codec = (struct codec){
-		.ebgp = who.ebgp, .as4 = c->agreed.as4, .families = c->agreed.families, .max = MSG_MAX
-	};
-	struct export_how how = {
-		.ebgp = who.ebgp,
-		.client = !who.ebgp && p->conf.client,
-		.local_asn = peer_asn(p),
-		.cluster_id = who.ebgp ? 0 : s->config.cluster_id,
-		.self = c->local,
-		.codec = p->codec,
-	};
+	p->codec = codec_of(p, c);
 	rib_peer_set(s->rib, p->number, &who);
-	p->out = export_open(s->exports, p->number, &how);
-	p->eor_out = p->eor_in = p->codec.families;
-	p->eor_placed = false;
-	p->refreshed = p->probed = now - SPEAKER_REFRESH_TIME;
+	open_output(p, c, now);
 	stale_on_up(p, &c->open.caps, now);
 	if (!s->seen_up) {
 		s->seen_up = true;
@@ -542,11 +824,11 @@ void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t n
 	if (now - p->since >= FSM_FORGET)
 		p->errors = 0;
 	p->brief = now - p->since < SPEAKER_BRIEF ? p->brief + 1 : 0;
-	if (why->tcp_only && c->offered.gr && c->open.caps.gr) {
-		stale_on_down(p, &c->open.caps, now);
+	if (keeps_routes(c, why)) {
+		stale_on_down(p, c, now);
 	} else {
-		timer_stop(&p->stale_end);
-		p->stale = 0;
+		p->stale = p->llgr = 0;
+		arm_stale(p);
 		rib_forget_peer(s->rib, p->number, 0, false);
 	}
 	peer_reason(p, why);
@@ -558,13 +840,31 @@ void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t n
 
 /* Routes in. */
 
+static bool own_as(const struct peer *p, const struct attr_set *a)
+{
+	uint32_t mine = peer_asn(p), node = p->s->config.asn;
+
+	return attr_path_count(a, mine) > p->conf.allow_own_as ||
+	       (node != mine && attr_path_count(a, node) > p->conf.allow_own_as);
+}
+
+/* RFC 9234 5: who is below us, or beside us and not the one it names, must not send what is for customers
+ * only. */
+static bool is_leaked(const struct peer *p, const struct attr_set *a)
+{
+	if (!(a->flags & ATTR_HAS_OTC) || !is_ebgp(p))
+		return false;
+	return p->conf.role == IPC_ROLE_PROVIDER || p->conf.role == IPC_ROLE_RS ||
+	       (p->conf.role == IPC_ROLE_PEER && a->otc != p->conf.remote_asn);
+}
+
 /* Why the paths of this UPDATE may not be used; 0 if they may. */
 static uint16_t loops(const struct peer *p, const struct attr_set *a, const struct addr *nexthop)
 {
 	const struct ipc_config *me = &p->s->config;
 	uint16_t flags = 0;
 
-	if (attr_path_count(a, me->asn) || attr_path_count(a, peer_asn(p)))
+	if (own_as(p, a))
 		flags |= RIB_OWN_AS;
 	if (a->flags & ATTR_HAS_ORIGINATOR && a->originator_id == me->router_id)
 		flags |= RIB_OWN_ORIGINATOR;
@@ -572,28 +872,105 @@ static uint16_t loops(const struct peer *p, const struct attr_set *a, const stru
 		flags |= RIB_OWN_CLUSTER;
 	if (addr_eq(nexthop, &p->up->local))
 		flags |= RIB_OWN_NEXTHOP;
+	if (is_leaked(p, a))
+		flags |= RIB_LEAKED;
 	return flags;
 }
 
 static void withdraw_all(struct peer *p, struct nlri n)
 {
 	struct prefix prefix;
+	uint32_t id;
 
-	while (nlri_next(&n, &prefix, NULL))
-		rib_forget(p->s->rib, &prefix, p->number);
+	while (nlri_next(&n, &prefix, &id))
+		rib_forget(p->s->rib, &prefix, p->number, id);
 }
 
-/* False if the table is full. */
-static bool learn_all(struct peer *p, const struct update_reach *reach, struct attr_set *a)
+/* What the session makes of received attributes before policy sees them: with a reference for the caller. */
+static struct attr_set *received(struct peer *p, struct attr_set *a)
 {
-	struct nlri n = reach->nlri;
-	uint16_t flags = loops(p, a, &reach->nexthop);
-	struct prefix prefix;
+	struct attr_change ch = { 0 };
+	bool from_above = p->conf.role == IPC_ROLE_CUSTOMER || p->conf.role == IPC_ROLE_PEER ||
+			  p->conf.role == IPC_ROLE_RS_CLIENT;
 
-	while (nlri_next(&n, &prefix, NULL))
-		if (!rib_learn(p->s->rib, &prefix, p->number, a, &reach->nexthop, flags))
-			return false;
-	return true;
+	if (!is_ebgp(p))
+		return attr_ref(a);
+	if (a->flags & ATTR_GRACEFUL_SHUTDOWN) { /* RFC 8326 4.4: better any other path */
+		ch.local_pref = ATTR_PUT;
+		ch.local_pref_value = 0;
+	}
+	if (from_above && !(a->flags & ATTR_HAS_OTC))
+		ch.otc = p->conf.remote_asn;
+	if (!ch.otc && ch.local_pref == ATTR_KEEP)
+		return attr_ref(a);
+	struct attr_set *changed = attr_derive(p->s->attrs, a, &ch);
+	return changed ? changed : attr_ref(a);
+}
+
+/* One UPDATE's routes on their way into the table. */
+struct learning {
+	struct peer *p;
+	struct attr_set *attrs,
+		*changed;	     /* as received; as the last route's policy left them, NULL = none yet */
+	struct policy_result policy; /* the last route's */
+	const struct addr *nexthop;
+	uint16_t flags;
+};
+
+static void import_policy(const struct peer *p, const struct policy_route *r, struct policy_result *ret)
+{
+	struct tell_how from = { .ebgp = r->ebgp, .policy = p->conf.import };
+
+	tell_policy(&from, p->s->policies, r, ret);
+}
+
+/* Routes of one UPDATE mostly meet the same rules: then their attributes are made once. Borrowed. */
+static struct attr_set *change(struct learning *l, const struct policy_result *policy)
+{
+	struct speaker *s = l->p->s;
+
+	if (!policy->nops)
+		return l->attrs;
+	if (l->changed && policy_result_eq(policy, &l->policy))
+		return l->changed;
+	attr_unref(s->attrs, l->changed);
+	l->policy = *policy;
+	l->changed = policy_apply(s->attrs, l->attrs, policy);
+	return l->changed;
+}
+
+static enum rib_learned learn(struct learning *l, const struct prefix *prefix, uint32_t path_id)
+{
+	struct peer *p = l->p;
+	struct policy_route r = { .prefix = prefix, .attr = l->attrs, .ebgp = is_ebgp(p), .ifname = "" };
+	struct policy_result policy;
+	struct attr_set *a = l->attrs;
+	uint16_t flags = l->flags;
+
+	import_policy(p, &r, &policy);
+	if (policy.accept)
+		a = change(l, &policy);
+	if (!policy.accept || !a) {
+		flags |= RIB_REJECTED;
+		a = l->attrs;
+	}
+	return rib_learn(p->s->rib, prefix, p->number, path_id, a, l->nexthop, flags);
+}
+
+static enum rib_learned learn_all(struct peer *p, const struct update_reach *reach, struct attr_set *a)
+{
+	struct learning l = {
+		.p = p, .attrs = a, .nexthop = &reach->nexthop, .flags = loops(p, a, &reach->nexthop)
+	};
+	struct nlri n = reach->nlri;
+	enum rib_learned r = RIB_OK;
+	struct prefix prefix;
+	uint32_t id;
+
+	while (r == RIB_OK && nlri_next(&n, &prefix, &id))
+		r = learn(&l, &prefix, id);
+	attr_unref(p->s->attrs, l.changed);
+	return r;
 }
 
 static void on_eor(struct peer *p, uint8_t family, usec_t now)
@@ -603,17 +980,33 @@ static void on_eor(struct peer *p, uint8_t family, usec_t now)
 	speaker_check_sync(p->s, now);
 }
 
-static void limit_prefixes(struct peer *p, bool table_full, usec_t now)
+/* RFC 4486 4: the family and the limit, for the peer's operator. */
+static struct cause too_many(const struct peer *p, const char *what)
+{
+	struct cause why = cease(CEASE_MAX_PREFIXES, what);
+	uint8_t data[7];
+	struct wr w = wr_to(data, sizeof(data));
+
+	wr_be16(&w, caps_afi(p->codec.families & CAPS_V4 ? CAPS_V4 : CAPS_V6));
+	wr_u8(&w, 1);
+	wr_be32(&w, max_prefixes(p));
+	notify_set(&why.notify, NOTIFY_CEASE, CEASE_MAX_PREFIXES, data, w.len);
+	return why;
+}
+
+static void limit_prefixes(struct peer *p, enum rib_learned learned, usec_t now)
 {
 	const struct rib_peer *counted = rib_peer(p->s->rib, p->number);
 	struct cause why = { 0 };
 
-	if (table_full)
+	if (learned == RIB_FULL)
 		why = cease(CEASE_OUT_OF_RESOURCES, "the table is full");
-	else if (counted->paths > SPEAKER_PEER_PREFIXES)
-		why = cease(CEASE_MAX_PREFIXES, "the peer sent more prefixes than are allowed");
+	else if (learned == RIB_TOO_MANY)
+		why = too_many(p, "the peer sent more paths to one prefix than are allowed");
+	else if (counted->paths > max_prefixes(p))
+		why = too_many(p, "the peer sent more prefixes than are allowed");
 	else if (counted->attr_bytes > SPEAKER_PEER_ATTRS)
-		why = cease(CEASE_MAX_PREFIXES, "the peer sent more attributes than are allowed");
+		why = too_many(p, "the peer sent more attributes than are allowed");
 	else
 		return;
 	conn_event(p->up, FSM_RX_BAD, &why, now);
@@ -636,7 +1029,7 @@ void peer_update(struct peer *p, usec_t now)
 {
 	struct speaker *s = p->s;
 	const struct update *u = &s->update;
-	bool full = false;
+	enum rib_learned learned = RIB_OK;
 
 	for (size_t i = 0; i < ARRAY_SIZE(u->withdrawn); i++)
 		withdraw_all(p, u->withdrawn[i]);
@@ -644,17 +1037,18 @@ void peer_update(struct peer *p, usec_t now)
 		for (size_t i = 0; i < ARRAY_SIZE(u->announced); i++)
 			withdraw_all(p, u->announced[i].nlri);
 	} else if (update_has_routes(u)) {
-		struct attr_set *a = attr_intern(s->attrs, &u->attrs, &p->codec);
-		for (size_t i = 0; i < ARRAY_SIZE(u->announced) && !full; i++)
-			full = !learn_all(p, &u->announced[i], a);
+		struct attr_set *wire = attr_intern(s->attrs, &u->attrs, &p->codec), *a = received(p, wire);
+		for (size_t i = 0; i < ARRAY_SIZE(u->announced) && learned == RIB_OK; i++)
+			learned = learn_all(p, &u->announced[i], a);
 		attr_unref(s->attrs, a);
+		attr_unref(s->attrs, wire);
 	}
 	if (u->fault.verdict != ATTR_TAKE)
 		note_fault(p, &u->fault, now);
 	if (u->eor)
 		on_eor(p, u->eor, now);
 	counters_changed(p, now);
-	limit_prefixes(p, full, now);
+	limit_prefixes(p, learned, now);
 }
 
 /* Routes out. */
@@ -665,8 +1059,29 @@ void peer_send(struct peer *p)
 		list_add_tail(&p->s->sending, &p->sending);
 }
 
+static void queue_refresh(struct peer *p, uint8_t families, uint8_t subtype)
+{
+	uint8_t bytes[CAPS_FAMILIES * (MSG_HEADER + 4)];
+	struct wr w = wr_to(bytes, sizeof(bytes));
+
+	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1) {
+		struct msg_refresh m = { .family = f, .subtype = subtype };
+		if (families & f)
+			msg_refresh_encode(&m, &w);
+	}
+	if (w.len)
+		conn_queue(p->up, &w);
+}
+
+/* RFC 7313: between a beginning and an end, so that the peer can forget what is not said in between. */
 static void refresh(struct peer *p, usec_t now)
 {
+	if (p->up->agreed.enhanced_refresh) {
+		queue_refresh(p, p->refresh_due, MSG_REFRESH_BEGIN);
+		p->refresh_end |= p->refresh_due;
+		p->refresh_version = rib_version(p->s->rib);
+	}
+	p->refresh_due = 0;
 	p->refreshed = now;
 	export_again(p->out);
 	peer_send(p);
@@ -677,13 +1092,14 @@ static void on_refresh(struct timer *t, usec_t now)
 	struct peer *p = container_of(t, struct peer, refresh);
 
 	if (p->out)
-		refresh(p, now);
+		peer_refresh(p, now);
 	speaker_wake(p->s);
 }
 
 void peer_refresh(struct peer *p, usec_t now)
 {
-	if (timer_armed(&p->refresh))
+	/* RFC 7313 4: not before the first End-of-RIB; what was asked for then is under way anyway. */
+	if (!p->refresh_due || timer_armed(&p->refresh) || p->eor_out)
 		return;
 	if (now - p->refreshed >= SPEAKER_REFRESH_TIME)
 		refresh(p, now);
@@ -691,11 +1107,52 @@ void peer_refresh(struct peer *p, usec_t now)
 		timer_start(p->s->timers, &p->refresh, p->refreshed + SPEAKER_REFRESH_TIME);
 }
 
+bool peer_ask_refresh(struct peer *p, usec_t now)
+{
+	if (!p->up || !p->up->agreed.refresh)
+		return false;
+	queue_refresh(p, p->codec.families, MSG_REFRESH_REQUEST);
+	return conn_flush(p->up, now);
+}
+
+/* The peer begins to tell everything again: what it does not repeat until the end is gone. */
+static void begin_again(struct peer *p, uint8_t family, usec_t now)
+{
+	mark_stale(p, caps_af(family));
+	p->refreshing |= family;
+	p->stale |= family;
+	*until(p, family) = now + SPEAKER_STALE_EOR;
+	arm_stale(p);
+}
+
+void peer_on_refresh(struct peer *p, const struct msg_refresh *m, usec_t now)
+{
+	uint8_t family = m->family & p->codec.families;
+
+	if (m->subtype == MSG_REFRESH_REQUEST) {
+		p->refresh_due |= family;
+	} else if (!p->up->agreed.enhanced_refresh || !family) {
+		return;
+	} else if (m->subtype == MSG_REFRESH_BEGIN) {
+		begin_again(p, family, now);
+	} else if (p->refreshing & family) {
+		p->refreshing &= (uint8_t)~family;
+		end_stale(p, family);
+		counters_changed(p, now);
+	}
+}
+
 /* While we restart gracefully ourselves, End-of-RIB would make the peer delete what we have not relearned
  * yet. */
 static bool may_end_rib(const struct peer *p)
 {
-	return p->eor_out && (p->s->synced || !p->up->offered.gr) && export_version(p->out) >= p->eor_version;
+	return p->eor_out && (p->s->synced || !p->up->offered.gr) && !export_rewinding(p->out) &&
+	       export_version(p->out) >= p->eor_version;
+}
+
+static bool may_end_refresh(const struct peer *p)
+{
+	return p->refresh_end && !export_rewinding(p->out) && export_version(p->out) >= p->refresh_version;
 }
 
 static void queue_eor(struct peer *p, uint8_t af)
@@ -726,6 +1183,13 @@ void peer_flush(struct peer *p, usec_t now)
 	if (!p->up->blocked && may_end_rib(p)) {
 		for_each_family(p->eor_out, queue_eor, p);
 		p->eor_out = 0;
+		if (!conn_flush(p->up, now))
+			return;
+		peer_refresh(p, now);
+	}
+	if (!p->up->blocked && may_end_refresh(p)) {
+		queue_refresh(p, p->refresh_end, MSG_REFRESH_END);
+		p->refresh_end = 0;
 		if (!conn_flush(p->up, now))
 			return;
 	}

@@ -1,50 +1,45 @@
 /*
  * The RIB. Prefixes are found by hash (an exact match is all BGP needs) and live in one array; paths live in
- * another, chained per prefix. Next hops are interned: thousands of paths share a handful.
+ * another, chained per prefix. An IPv4 prefix stands in its entry itself, the address of an IPv6 one in an
+ * array of its own: most tables are mostly one or the other, and a route should cost what it is.
  */
 #include "bgp/rib.h"
 
 #include "base/check.h"
+#include "bgp/hash.h"
 
 #include <assert.h>
 
 /* Flags of an entry. */
 enum {
 	USED = 1,
-	DIRTY = 2,	  /* is in r->dirty */
-	BEST_TOUCHED = 4, /* the path that was best is another one now, or gone */
-	HOPS_TOUCHED = 8, /* a path that was used is gone or has another next hop */
-	UNTOLD = 16,	  /* is in r->untold */
-	TOMB = 32,	  /* is in r->tombstones */
+	DIRTY = 2,	    /* is in r->dirty */
+	BEST_TOUCHED = 4,   /* the path that was best is another one now, or gone */
+	HOPS_TOUCHED = 8,   /* a path that was used is gone or has another next hop */
+	UNTOLD = 16,	    /* is in r->untold */
+	TOMB = 32,	    /* is in r->tombstones */
+	PATHS_TOUCHED = 64, /* a path came, went or changed */
 };
 
 struct entry {
-	struct prefix prefix;
-	uint8_t flags, spare;
-	uint32_t paths;	       /* first path; of a free entry: the next free one */
-	uint32_t vprev, vnext; /* the list of changes */
-	uint64_t version;      /* 0 = never had a best path, not in the list */
+	uint8_t key[4]; /* an IPv4 address; of IPv6: where it is in r->wide */
+	uint8_t family6, len, flags, spare;
+	uint32_t paths; /* first path; of a free entry: the next free one */
 };
-static_assert(sizeof(struct entry) == 40, "a prefix costs 40 bytes");
+static_assert(sizeof(struct entry) == 12, "a prefix costs 12 bytes, and 16 in each journal");
 static_assert(sizeof(struct rib_path) == 24, "a path costs 24 bytes");
 
-struct hop {
-	struct addr addr;
-	uint32_t refs; /* 0 = free, next is then the next free one */
-	uint32_t next; /* in its bucket */
+/* IPv6 addresses of prefixes. */
+struct wide {
+	union {
+		uint8_t b[16];
+		uint32_t next; /* free: the next free one */
+	};
 };
 
 struct u32s {
 	uint32_t *v;
 	size_t n, cap;
-};
-
-#define WALKS 16 /* readers in the middle of the list whose place is remembered; a power of two */
-
-/* The change after version `version` is at `at`. */
-struct walk {
-	uint64_t version;
-	uint32_t at;
 };
 
 struct rib {
@@ -56,16 +51,15 @@ struct rib {
 	uint32_t nslots; /* a power of two */
 	struct rib_path *paths;
 	uint32_t npaths, paths_cap, free_path;
-	struct hop *hops;
-	uint32_t nhops, hops_cap, free_hop, hops_used;
-	uint32_t *hop_slots; /* chained: first hop + 1 */
-	uint32_t nhop_slots;
+	struct wide *wide;
+	uint32_t nwide, wide_cap, free_wide;
+	struct nexthops *hops;
+	bool hops_changed;
 	struct rib_peer *peers;
 	uint32_t npeers;
 	uint64_t version;
-	uint32_t head, tail; /* of the list of changes */
-	struct walk walks[WALKS];
-	uint32_t next_walk;
+	struct journal views[2];
+	uint32_t readers[2]; /* of each view; the best one always has its journal */
 	struct u32s dirty, untold, tombstones;
 	size_t reaped; /* tombstones before this index are done */
 	size_t told;   /* untold before this index are done */
@@ -94,37 +88,18 @@ static void u32s_shift(struct u32s *s, size_t *done)
 	*done = 0;
 }
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	__uint128_t m = (__uint128_t)a * b;
-
-	return (uint64_t)m ^ (uint64_t)(m >> 64);
-}
-
-static uint64_t hash_addr(const struct addr *a, uint8_t len, uint64_t seed)
-{
-	uint64_t hi, lo;
-
-	memcpy(&hi, a->b, 8);
-	memcpy(&lo, a->b + 8, 8);
-	uint64_t tail = (uint64_t)a->family << 8 | len;
-	return mix(hi ^ seed ^ 0x9e3779b97f4a7c15ull,
-		   mix(lo ^ 0xd1b54a32d192ed03ull, tail ^ seed ^ 0xa0761d6478bd642full) ^
-			   0xe7037ed1a0b428dbull);
-}
-
 struct rib *rib_new(struct attr_table *t, uint64_t seed)
 {
 	struct rib *r = xcalloc(1, sizeof(*r));
 
 	r->attrs = t;
 	r->seed = seed;
-	r->free_entry = r->free_path = r->free_hop = r->head = r->tail = RIB_NONE;
-	r->nslots = r->nhop_slots = 64;
+	r->free_entry = r->free_path = r->free_wide = RIB_NONE;
+	r->nslots = 64;
 	r->slots = xcalloc(r->nslots, sizeof(*r->slots));
-	r->hop_slots = xcalloc(r->nhop_slots, sizeof(*r->hop_slots));
-	for (size_t i = 0; i < WALKS; i++)
-		r->walks[i].at = RIB_NONE;
+	r->hops = nexthops_new(seed);
+	for (size_t i = 0; i < ARRAY_SIZE(r->views); i++)
+		journal_init(&r->views[i]);
 	return r;
 }
 
@@ -139,8 +114,10 @@ void rib_free(struct rib *r)
 	free(r->entries);
 	free(r->slots);
 	free(r->paths);
-	free(r->hops);
-	free(r->hop_slots);
+	free(r->wide);
+	nexthops_free(r->hops);
+	for (size_t i = 0; i < ARRAY_SIZE(r->views); i++)
+		journal_done(&r->views[i]);
 	free(r->peers);
 	free(r->dirty.v);
 	free(r->untold.v);
@@ -163,8 +140,9 @@ uint32_t rib_limit(const struct rib *r)
 size_t rib_bytes(const struct rib *r)
 {
 	return sizeof(*r) + r->entries_cap * sizeof(struct entry) + r->nslots * sizeof(uint32_t) +
-	       r->paths_cap * sizeof(struct rib_path) + r->hops_cap * sizeof(struct hop) +
-	       r->nhop_slots * sizeof(uint32_t) + r->npeers * sizeof(struct rib_peer) +
+	       r->paths_cap * sizeof(struct rib_path) + r->wide_cap * sizeof(struct wide) +
+	       nexthops_bytes(r->hops) + r->npeers * sizeof(struct rib_peer) + journal_bytes(&r->views[0]) +
+	       journal_bytes(&r->views[1]) +
 	       (r->dirty.cap + r->untold.cap + r->tombstones.cap) * sizeof(uint32_t);
 }
 
@@ -190,71 +168,6 @@ const struct rib_peer *rib_peer(const struct rib *r, uint16_t n)
 	return n < r->npeers ? &r->peers[n] : NULL;
 }
 
-/* Next hops: a chained hash; there are few, and each is counted. */
-
-static uint32_t *hop_slot(const struct rib *r, const struct addr *a)
-{
-	return &r->hop_slots[hash_addr(a, 0, r->seed) & (r->nhop_slots - 1)];
-}
-
-static void hops_grow(struct rib *r)
-{
-	free(r->hop_slots);
-	r->nhop_slots *= 2;
-	r->hop_slots = xcalloc(r->nhop_slots, sizeof(*r->hop_slots));
-	for (uint32_t i = 0; i < r->nhops; i++) {
-		if (!r->hops[i].refs)
-			continue;
-		uint32_t *slot = hop_slot(r, &r->hops[i].addr);
-		r->hops[i].next = *slot;
-		*slot = i + 1;
-	}
-}
-
-static uint32_t hop_new(struct rib *r)
-{
-	uint32_t i = r->free_hop;
-
-	if (i != RIB_NONE) {
-		r->free_hop = r->hops[i].next;
-		return i;
-	}
-	if (r->nhops == r->hops_cap) {
-		r->hops_cap = r->hops_cap ? r->hops_cap * 2 : 16;
-		r->hops = xrealloc(r->hops, r->hops_cap * sizeof(*r->hops));
-	}
-	return r->nhops++;
-}
-
-static uint32_t hop_get(struct rib *r, const struct addr *a)
-{
-	for (uint32_t i = *hop_slot(r, a); i; i = r->hops[i - 1].next) {
-		if (addr_eq(&r->hops[i - 1].addr, a)) {
-			r->hops[i - 1].refs++;
-			return i - 1;
-		}
-	}
-	if (r->hops_used++ >= r->nhop_slots)
-		hops_grow(r);
-	uint32_t i = hop_new(r), *slot = hop_slot(r, a);
-	r->hops[i] = (struct hop){ *a, 1, *slot };
-	*slot = i + 1;
-	return i;
-}
-
-static void hop_put(struct rib *r, uint32_t i)
-{
-	if (--r->hops[i].refs)
-		return;
-	uint32_t *at = hop_slot(r, &r->hops[i].addr);
-	while (*at != i + 1)
-		at = &r->hops[*at - 1].next;
-	*at = r->hops[i].next;
-	r->hops[i].next = r->free_hop;
-	r->free_hop = i;
-	r->hops_used--;
-}
-
 /* Prefixes: open addressing with linear probing; deletion shifts back, so there are no graves in the slots.
  */
 
@@ -266,6 +179,65 @@ static_assert(RIB_PREFIXES_MAX < 1 << 24, "an index fits beside its tag");
 static uint64_t hash_prefix(const struct rib *r, const struct prefix *p)
 {
 	return hash_addr(&p->addr, p->len, r->seed);
+}
+
+static uint32_t wide_of(const struct entry *e)
+{
+	uint32_t i;
+
+	memcpy(&i, e->key, sizeof(i));
+	return i;
+}
+
+struct prefix rib_prefix(const struct rib *r, uint32_t idx)
+{
+	const struct entry *e = &r->entries[idx];
+	struct prefix p = { .addr.family = e->family6 ? AF_INET6 : AF_INET, .len = e->len };
+
+	if (e->family6)
+		memcpy(p.addr.b, r->wide[wide_of(e)].b, 16);
+	else
+		memcpy(p.addr.b, e->key, 4);
+	return p;
+}
+
+static bool entry_is(const struct rib *r, const struct entry *e, const struct prefix *p)
+{
+	if (e->len != p->len || e->family6 != (p->addr.family == AF_INET6))
+		return false;
+	return e->family6 ? !memcmp(r->wide[wide_of(e)].b, p->addr.b, 16) : !memcmp(e->key, p->addr.b, 4);
+}
+
+static void wide_take(struct rib *r, struct entry *e, const struct addr *a)
+{
+	uint32_t i = r->free_wide;
+
+	if (i != RIB_NONE) {
+		r->free_wide = r->wide[i].next;
+	} else {
+		if (r->nwide == r->wide_cap) {
+			r->wide_cap = r->wide_cap ? r->wide_cap + r->wide_cap / 2 : 64;
+			r->wide = xrealloc(r->wide, r->wide_cap * sizeof(*r->wide));
+		}
+		i = r->nwide++;
+	}
+	memcpy(r->wide[i].b, a->b, 16);
+	memcpy(e->key, &i, sizeof(i));
+}
+
+static void wide_give(struct rib *r, const struct entry *e)
+{
+	uint32_t i = wide_of(e);
+
+	r->wide[i].next = r->free_wide;
+	r->free_wide = i;
+}
+
+static uint64_t hash_entry(const struct rib *r, uint32_t idx)
+{
+	struct prefix p = rib_prefix(r, idx);
+
+	return hash_prefix(r, &p);
 }
 
 static uint32_t slot_value(uint64_t hash, uint32_t idx)
@@ -280,7 +252,7 @@ uint32_t rib_find(const struct rib *r, const struct prefix *p)
 
 	for (uint32_t s = (uint32_t)h & mask; r->slots[s]; s = (s + 1) & mask) {
 		uint32_t idx = (r->slots[s] & SLOT_INDEX) - 1;
-		if (r->slots[s] >> 24 == tag && prefix_eq(&r->entries[idx].prefix, p))
+		if (r->slots[s] >> 24 == tag && entry_is(r, &r->entries[idx], p))
 			return idx;
 	}
 	return RIB_NONE;
@@ -288,7 +260,7 @@ uint32_t rib_find(const struct rib *r, const struct prefix *p)
 
 static void slot_put(struct rib *r, uint32_t idx)
 {
-	uint64_t h = hash_prefix(r, &r->entries[idx].prefix);
+	uint64_t h = hash_entry(r, idx);
 	uint32_t s = (uint32_t)h & (r->nslots - 1);
 
 	while (r->slots[s])
@@ -308,14 +280,13 @@ static void slots_grow(struct rib *r)
 
 static void slot_del(struct rib *r, uint32_t idx)
 {
-	uint64_t h = hash_prefix(r, &r->entries[idx].prefix);
+	uint64_t h = hash_entry(r, idx);
 	uint32_t mask = r->nslots - 1, hole = (uint32_t)h & mask;
 
 	while (r->slots[hole] != slot_value(h, idx))
 		hole = (hole + 1) & mask;
 	for (uint32_t s = (hole + 1) & mask; r->slots[s]; s = (s + 1) & mask) {
-		const struct entry *e = &r->entries[(r->slots[s] & SLOT_INDEX) - 1];
-		uint32_t home = (uint32_t)hash_prefix(r, &e->prefix) & mask;
+		uint32_t home = (uint32_t)hash_entry(r, (r->slots[s] & SLOT_INDEX) - 1) & mask;
 		/* May move into the hole if its home is not between the hole (exclusive) and where it is. */
 		if (((s - home) & mask) < ((s - hole) & mask))
 			continue;
@@ -343,92 +314,47 @@ static uint32_t entry_new(struct rib *r, const struct prefix *p)
 		i = r->nentries++;
 	}
 	r->entries[i] = (struct entry){
-		.prefix = *p, .flags = USED, .paths = RIB_NONE, .vprev = RIB_NONE, .vnext = RIB_NONE
+		.family6 = p->addr.family == AF_INET6, .len = p->len, .flags = USED, .paths = RIB_NONE
 	};
+	if (p->addr.family == AF_INET6)
+		wide_take(r, &r->entries[i], &p->addr);
+	else
+		memcpy(r->entries[i].key, p->addr.b, 4);
 	r->used++;
 	slot_put(r, i);
 	return i;
 }
 
-/* The list of changes. */
-
-static void list_out(struct rib *r, uint32_t idx)
-{
-	struct entry *e = &r->entries[idx];
-
-	if (!e->version)
-		return;
-	for (size_t i = 0; i < WALKS; i++)
-		if (r->walks[i].at == idx)
-			r->walks[i].at = e->vnext;
-	if (e->vprev != RIB_NONE)
-		r->entries[e->vprev].vnext = e->vnext;
-	else
-		r->head = e->vnext;
-	if (e->vnext != RIB_NONE)
-		r->entries[e->vnext].vprev = e->vprev;
-	else
-		r->tail = e->vprev;
-	e->vprev = e->vnext = RIB_NONE;
-	e->version = 0;
-}
-
-static void list_to_tail(struct rib *r, uint32_t idx)
-{
-	struct entry *e = &r->entries[idx];
-
-	list_out(r, idx);
-	e->version = ++r->version;
-	e->vprev = r->tail;
-	if (r->tail != RIB_NONE)
-		r->entries[r->tail].vnext = idx;
-	else
-		r->head = idx;
-	r->tail = idx;
-}
+/* The views. */
 
 uint64_t rib_version(const struct rib *r)
 {
 	return r->version;
 }
 
-uint32_t rib_behind(const struct rib *r, uint32_t idx)
+struct journal *rib_journal(struct rib *r, enum rib_view v)
 {
-	return r->entries[idx].vnext;
+	return &r->views[v];
 }
 
-uint64_t rib_version_of(const struct rib *r, uint32_t idx)
+static void stamp(struct rib *r, enum rib_view v, uint32_t idx)
 {
-	return r->entries[idx].version;
+	journal_stamp(&r->views[v], idx, ++r->version);
 }
 
-uint32_t rib_after(const struct rib *r, uint64_t v)
+void rib_view_open(struct rib *r, enum rib_view v)
 {
-	if (r->tail == RIB_NONE || r->entries[r->tail].version <= v)
-		return RIB_NONE;
-	if (v == 0 || r->entries[r->head].version > v)
-		return r->head;
-	for (size_t i = 0; i < WALKS; i++)
-		if (r->walks[i].at != RIB_NONE && r->walks[i].version == v)
-			return r->walks[i].at;
-	/* Nearly always a few changes from the tail. */
-	uint32_t idx = r->tail;
-	while (r->entries[idx].vprev != RIB_NONE && r->entries[r->entries[idx].vprev].version > v)
-		idx = r->entries[idx].vprev;
-	return idx;
+	if (r->readers[v]++ || v == RIB_VIEW_BEST)
+		return;
+	for (uint32_t i = 0; i < r->nentries; i++)
+		if (r->entries[i].flags & USED && r->entries[i].paths != RIB_NONE)
+			stamp(r, v, i);
 }
 
-/* A remembered place at the end of the list (RIB_NONE) is worth nothing: from the tail it is found at once.
- */
-void rib_remember(struct rib *r, uint64_t v)
+void rib_view_close(struct rib *r, enum rib_view v)
 {
-	uint32_t at = rib_after(r, v);
-
-	for (size_t i = 0; i < WALKS; i++)
-		if (r->walks[i].at != RIB_NONE && r->walks[i].version == v)
-			return;
-	if (at != RIB_NONE && v != 0)
-		r->walks[r->next_walk++ & (WALKS - 1)] = (struct walk){ v, at };
+	if (--r->readers[v] == 0 && v != RIB_VIEW_BEST)
+		journal_done(&r->views[v]);
 }
 
 /* Changes. */
@@ -447,7 +373,7 @@ static void mark_dirty(struct rib *r, uint32_t idx, unsigned touched)
 /* What the flags of a path that changes or goes say about its prefix. */
 static unsigned touched_by(const struct rib_path *p, bool hop_stays)
 {
-	return (p->flags & RIB_BEST ? BEST_TOUCHED : 0) |
+	return PATHS_TOUCHED | (p->flags & RIB_BEST ? BEST_TOUCHED : 0) |
 	       (p->flags & RIB_MULTI && !hop_stays ? HOPS_TOUCHED : 0);
 }
 
@@ -455,18 +381,35 @@ static void count_path(struct rib *r, const struct rib_path *p, int by)
 {
 	if (p->peer >= r->npeers)
 		return;
-	r->peers[p->peer].paths += (uint32_t)by;
-	r->peers[p->peer].attr_bytes += (uint64_t)by * p->attr->len;
-	if (!(p->flags & RIB_UNUSABLE))
-		r->peers[p->peer].usable += (uint32_t)by;
+	struct rib_peer *peer = &r->peers[p->peer];
+	peer->paths += (uint32_t)by;
+	peer->attr_bytes += (uint64_t)by * p->attr->len;
+	peer->usable += p->flags & RIB_UNUSABLE ? 0 : (uint32_t)by;
+	peer->rejected += p->flags & RIB_REJECTED ? (uint32_t)by : 0;
+	peer->stale += p->flags & RIB_STALE ? (uint32_t)by : 0;
 }
 
-static uint32_t path_of(const struct rib *r, uint32_t idx, uint16_t peer)
+/* Flags change only between being counted out and in. */
+static void path_flags(struct rib *r, struct rib_path *p, uint16_t flags)
+{
+	count_path(r, p, -1);
+	p->flags = flags;
+	count_path(r, p, 1);
+}
+
+/* *others: how many paths of the peer were met before it, or there are. */
+static uint32_t path_of(const struct rib *r, uint32_t idx, uint16_t peer, uint32_t path_id, uint32_t *others)
 {
 	uint32_t p = r->entries[idx].paths;
 
-	while (p != RIB_NONE && r->paths[p].peer != peer)
-		p = r->paths[p].next;
+	*others = 0;
+	for (; p != RIB_NONE; p = r->paths[p].next) {
+		if (r->paths[p].peer != peer)
+			continue;
+		if (r->paths[p].path_id == path_id)
+			break;
+		++*others;
+	}
 	return p;
 }
 
@@ -488,49 +431,49 @@ static uint32_t path_new(struct rib *r)
 static void path_replace(struct rib *r, uint32_t idx, struct rib_path *p, struct attr_set *a,
 			 const struct addr *nexthop, uint16_t flags)
 {
-	uint32_t hop = hop_get(r, nexthop);
+	uint32_t hop = nexthops_get(r->hops, nexthop);
+	bool same = p->attr == a && p->nexthop == hop && (p->flags & RIB_UNUSABLE) == flags;
 
-	p->flags &= (uint16_t)~RIB_STALE;
-	if (p->attr == a && p->nexthop == hop && (p->flags & RIB_UNUSABLE) == flags) {
-		hop_put(r, hop);
-		return;
-	}
-	mark_dirty(r, idx, touched_by(p, p->nexthop == hop && !flags));
 	count_path(r, p, -1);
+	if (!same)
+		mark_dirty(r, idx, touched_by(p, p->nexthop == hop && !flags));
 	attr_ref(a);
 	attr_unref(r->attrs, p->attr);
-	hop_put(r, p->nexthop);
+	nexthops_put(r->hops, p->nexthop);
 	p->attr = a;
 	p->nexthop = hop;
-	p->flags = (uint16_t)((p->flags & ~RIB_UNUSABLE) | flags);
+	p->flags = (uint16_t)((p->flags & ~(RIB_UNUSABLE | RIB_STALE)) | flags);
 	count_path(r, p, 1);
 }
 
-bool rib_learn(struct rib *r, const struct prefix *p, uint16_t peer, struct attr_set *a,
-	       const struct addr *nexthop, uint16_t flags)
+enum rib_learned rib_learn(struct rib *r, const struct prefix *p, uint16_t peer, uint32_t path_id,
+			   struct attr_set *a, const struct addr *nexthop, uint16_t flags)
 {
-	uint32_t idx = rib_find(r, p);
+	uint32_t idx = rib_find(r, p), others;
 
 	CHECK(!(flags & ~RIB_UNUSABLE));
 	if (idx == RIB_NONE)
 		idx = entry_new(r, p);
 	if (idx == RIB_NONE)
-		return false;
-	uint32_t at = path_of(r, idx, peer);
+		return RIB_FULL;
+	uint32_t at = path_of(r, idx, peer, path_id, &others);
 	if (at != RIB_NONE) {
 		path_replace(r, idx, &r->paths[at], a, nexthop, flags);
-		return true;
+		return RIB_OK;
 	}
+	if (others >= RIB_PEER_PATHS_MAX)
+		return RIB_TOO_MANY;
 	at = path_new(r);
 	r->paths[at] = (struct rib_path){ .attr = attr_ref(a),
-					  .nexthop = hop_get(r, nexthop),
+					  .nexthop = nexthops_get(r->hops, nexthop),
 					  .next = r->entries[idx].paths,
+					  .path_id = path_id,
 					  .peer = peer,
 					  .flags = flags };
 	r->entries[idx].paths = at;
 	count_path(r, &r->paths[at], 1);
-	mark_dirty(r, idx, 0);
-	return true;
+	mark_dirty(r, idx, PATHS_TOUCHED);
+	return RIB_OK;
 }
 
 /* Unlinks and frees the path that *at points to. */
@@ -544,20 +487,20 @@ static void path_drop(struct rib *r, uint32_t idx, uint32_t *at)
 		r->peers[p->peer].best--;
 	count_path(r, p, -1);
 	attr_unref(r->attrs, p->attr);
-	hop_put(r, p->nexthop);
+	nexthops_put(r->hops, p->nexthop);
 	*at = p->next;
 	*p = (struct rib_path){ .next = r->free_path };
 	r->free_path = i;
 }
 
-bool rib_forget(struct rib *r, const struct prefix *p, uint16_t peer)
+bool rib_forget(struct rib *r, const struct prefix *p, uint16_t peer, uint32_t path_id)
 {
 	uint32_t idx = rib_find(r, p);
 
 	if (idx == RIB_NONE)
 		return false;
 	for (uint32_t *at = &r->entries[idx].paths; *at != RIB_NONE; at = &r->paths[*at].next) {
-		if (r->paths[*at].peer == peer) {
+		if (r->paths[*at].peer == peer && r->paths[*at].path_id == path_id) {
 			path_drop(r, idx, at);
 			return true;
 		}
@@ -567,33 +510,96 @@ bool rib_forget(struct rib *r, const struct prefix *p, uint16_t peer)
 
 static bool of_family(const struct entry *e, uint8_t family)
 {
-	return e->flags & USED && (!family || e->prefix.addr.family == family);
+	return e->flags & USED && (!family || e->family6 == (family == AF_INET6));
+}
+
+static bool has_paths(const struct rib *r, uint16_t peer)
+{
+	return peer >= r->npeers || r->peers[peer].paths;
 }
 
 void rib_forget_peer(struct rib *r, uint16_t peer, uint8_t family, bool only_stale)
 {
-	if (peer < r->npeers && !r->peers[peer].paths)
-		return;
-	for (uint32_t idx = 0; idx < r->nentries; idx++) {
+	for (uint32_t idx = 0; has_paths(r, peer) && idx < r->nentries; idx++) {
 		if (!of_family(&r->entries[idx], family))
 			continue;
 		uint32_t *at = &r->entries[idx].paths;
-		while (*at != RIB_NONE && r->paths[*at].peer != peer)
-			at = &r->paths[*at].next;
-		if (*at != RIB_NONE && (!only_stale || r->paths[*at].flags & RIB_STALE))
-			path_drop(r, idx, at);
+		while (*at != RIB_NONE) {
+			const struct rib_path *p = &r->paths[*at];
+			if (p->peer == peer && (!only_stale || p->flags & RIB_STALE))
+				path_drop(r, idx, at);
+			else
+				at = &r->paths[*at].next;
+		}
 	}
 }
 
 void rib_stale_peer(struct rib *r, uint16_t peer, uint8_t family)
 {
-	for (uint32_t idx = 0; idx < r->nentries; idx++) {
+	for (uint32_t idx = 0; has_paths(r, peer) && idx < r->nentries; idx++) {
 		if (!of_family(&r->entries[idx], family))
 			continue;
-		uint32_t at = path_of(r, idx, peer);
-		if (at != RIB_NONE)
-			r->paths[at].flags |= RIB_STALE;
+		for (uint32_t i = r->entries[idx].paths; i != RIB_NONE; i = r->paths[i].next)
+			if (r->paths[i].peer == peer)
+				path_flags(r, &r->paths[i], r->paths[i].flags | RIB_STALE);
 	}
+}
+
+/* One stale path: true if it stays. */
+static bool change_stale(struct rib *r, uint32_t idx, struct rib_path *p, rib_change_fn *fn, void *arg)
+{
+	struct attr_set *a = fn(arg, p->attr);
+
+	if (!a)
+		return false;
+	mark_dirty(r, idx, touched_by(p, true));
+	count_path(r, p, -1);
+	attr_unref(r->attrs, p->attr);
+	p->attr = a;
+	count_path(r, p, 1);
+	return true;
+}
+
+void rib_change_stale(struct rib *r, uint16_t peer, uint8_t family, rib_change_fn *fn, void *arg)
+{
+	for (uint32_t idx = 0; has_paths(r, peer) && idx < r->nentries; idx++) {
+		if (!of_family(&r->entries[idx], family))
+			continue;
+		uint32_t *at = &r->entries[idx].paths;
+		while (*at != RIB_NONE) {
+			struct rib_path *p = &r->paths[*at];
+			if (p->peer == peer && p->flags & RIB_STALE && !change_stale(r, idx, p, fn, arg))
+				path_drop(r, idx, at);
+			else
+				at = &r->paths[*at].next;
+		}
+	}
+}
+
+/* Next hops. */
+
+struct nexthops *rib_nexthops(struct rib *r)
+{
+	return r->hops;
+}
+
+void rib_know_nexthop(struct rib *r, const struct addr *a, const struct nexthop_info *info)
+{
+	r->hops_changed |= nexthops_know(r->hops, a, info);
+}
+
+/* One walk for however many next hops have changed. */
+static void touch_changed_hops(struct rib *r)
+{
+	for (uint32_t idx = 0; idx < r->nentries; idx++) {
+		if (!(r->entries[idx].flags & USED))
+			continue;
+		for (uint32_t i = r->entries[idx].paths; i != RIB_NONE; i = r->paths[i].next)
+			if (nexthops_changed(r->hops, r->paths[i].nexthop))
+				mark_dirty(r, idx, 0);
+	}
+	nexthops_settled(r->hops);
+	r->hops_changed = false;
 }
 
 /* The decision. */
@@ -602,9 +608,12 @@ static void describe(const struct rib *r, const struct rib_path *p, struct best_
 {
 	const struct attr_set *a = p->attr;
 	const struct rib_peer *peer = rib_peer(r, p->peer);
+	const struct nexthop_info *hop = nexthops_info(r->hops, p->nexthop);
 
 	*ret = (struct best_path){
 		.own = p->peer == RIB_SELF,
+		.unreachable = hop->unreachable,
+		.igp_metric = hop->metric,
 		.stale = a->flags & ATTR_LLGR_STALE,
 		.origin = a->origin,
 		.as_path_len = a->as_path_len,
@@ -725,11 +734,13 @@ static void settle_one(struct rib *r, uint32_t idx)
 	bool best = e->flags & BEST_TOUCHED, hops = e->flags & HOPS_TOUCHED;
 	size_t won = 0, n = decide(r, idx, &won);
 
-	e->flags &= (uint8_t) ~(DIRTY | BEST_TOUCHED | HOPS_TOUCHED);
+	if (r->readers[RIB_VIEW_ALL] && e->flags & PATHS_TOUCHED)
+		stamp(r, RIB_VIEW_ALL, idx);
+	e->flags &= (uint8_t) ~(DIRTY | BEST_TOUCHED | HOPS_TOUCHED | PATHS_TOUCHED);
 	if (apply(r, idx, n, won, &hops))
 		best = true;
 	if (best)
-		list_to_tail(r, idx);
+		stamp(r, RIB_VIEW_BEST, idx);
 	if (hops)
 		mark_untold(r, idx);
 	if (e->paths == RIB_NONE && !(e->flags & TOMB)) {
@@ -740,6 +751,8 @@ static void settle_one(struct rib *r, uint32_t idx)
 
 void rib_settle(struct rib *r)
 {
+	if (r->hops_changed)
+		touch_changed_hops(r);
 	for (size_t i = 0; i < r->dirty.n; i++)
 		settle_one(r, r->dirty.v[i]);
 	r->dirty.n = 0;
@@ -748,10 +761,20 @@ void rib_settle(struct rib *r)
 static void entry_free(struct rib *r, uint32_t idx)
 {
 	slot_del(r, idx);
-	list_out(r, idx);
+	for (size_t i = 0; i < ARRAY_SIZE(r->views); i++)
+		journal_drop(&r->views[i], idx);
+	if (r->entries[idx].family6)
+		wide_give(r, &r->entries[idx]);
 	r->entries[idx] = (struct entry){ .paths = r->free_entry };
 	r->free_entry = idx;
 	r->used--;
+}
+
+static uint64_t last_change(const struct rib *r, uint32_t idx)
+{
+	uint64_t best = journal_version_of(&r->views[RIB_VIEW_BEST], idx);
+
+	return MAX(best, journal_version_of(&r->views[RIB_VIEW_ALL], idx));
 }
 
 bool rib_has_tombstones(const struct rib *r)
@@ -769,7 +792,7 @@ void rib_reap(struct rib *r, uint64_t v, rib_gone_fn *fn, void *arg)
 			e->flags &= (uint8_t)~TOMB;
 			continue;
 		}
-		if (e->version > v || e->flags & (UNTOLD | DIRTY))
+		if (last_change(r, idx) > v || e->flags & (UNTOLD | DIRTY))
 			break;
 		if (fn)
 			fn(arg, idx);
@@ -786,11 +809,6 @@ void rib_reap(struct rib *r, uint64_t v, rib_gone_fn *fn, void *arg)
 bool rib_used(const struct rib *r, uint32_t idx)
 {
 	return idx < r->nentries && r->entries[idx].flags & USED;
-}
-
-const struct prefix *rib_prefix(const struct rib *r, uint32_t idx)
-{
-	return &r->entries[idx].prefix;
 }
 
 const struct rib_path *rib_first(const struct rib *r, uint32_t idx)
@@ -815,7 +833,17 @@ const struct rib_path *rib_best(const struct rib *r, uint32_t idx)
 
 struct addr rib_nexthop(const struct rib *r, const struct rib_path *path)
 {
-	return r->hops[path->nexthop].addr;
+	return *nexthops_addr(r->hops, path->nexthop);
+}
+
+const struct nexthop_info *rib_nexthop_info(const struct rib *r, const struct rib_path *path)
+{
+	return nexthops_info(r->hops, path->nexthop);
+}
+
+uint32_t rib_path_number(const struct rib *r, const struct rib_path *path)
+{
+	return (uint32_t)(path - r->paths) + 1;
 }
 
 size_t rib_explain(struct rib *r, uint32_t idx, const struct best_path **ret,

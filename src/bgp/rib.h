@@ -1,14 +1,13 @@
 /*
- * bgp/rib: every path to every prefix, of both families, and the order in which the best ones changed.
+ * bgp/rib: every path to every prefix, of both families, and the order in which they changed.
  *
- * There is no adj-RIB-out. Each change of a best path stamps its prefix with the next version and moves it to
- * the tail of one list; a reader is a cursor, the last version it has seen. What it has to hear is what
- * stands behind its cursor: superseded changes are gone by themselves, a new reader begins at 0, and a change
- * costs the same for one reader and for five thousand. A prefix without paths stays in the list as a
- * tombstone until rib_reap() is told that all readers have passed it.
+ * There is no adj-RIB-out. Each change of a best path stamps its prefix in a journal (bgp/journal.h); a
+ * reader is a cursor in it. Readers of the other view hear of every usable path (ADD-PATH): their journal
+ * exists only while there are such readers. Both share one count of versions. A prefix without paths stays as
+ * a tombstone until rib_reap() is told that all readers have passed it.
  *
  * All links are 32-bit indices into growing arrays. An index of a prefix (not a pointer to it) stays valid
- * until rib_reap() hands it back.
+ * until rib_reap() hands it back; the number of a path stays the same as long as the path exists.
  *
  * Invariant: between rib_settle() and the next change, each prefix with a usable path has exactly one path
  * flagged RIB_BEST.
@@ -18,6 +17,8 @@
 #include "base/clock.h"
 #include "bgp/attr.h"
 #include "bgp/best.h"
+#include "bgp/journal.h"
+#include "bgp/nexthops.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +29,8 @@
 #define RIB_PREFIXES_MAX \
 	8000000		 /* more are refused: memory is bounded by what we choose, not by what comes */
 #define RIB_MULTI_MAX 16 /* equal-cost next hops used together */
+#define RIB_PEER_PATHS_MAX \
+	1024 /* of one peer to one prefix (ADD-PATH); more are refused: looking through them takes time */
 
 /* Flags of a path. */
 enum {
@@ -38,13 +41,17 @@ enum {
 	RIB_OWN_ORIGINATOR = 16, /* ... we are the ORIGINATOR_ID */
 	RIB_OWN_CLUSTER = 32,	 /* ... our cluster is in the CLUSTER_LIST */
 	RIB_OWN_NEXTHOP = 64,	 /* ... the next hop is our own address */
-	RIB_UNUSABLE = RIB_OWN_AS | RIB_OWN_ORIGINATOR | RIB_OWN_CLUSTER | RIB_OWN_NEXTHOP,
+	RIB_REJECTED = 128,	 /* ... import policy refuses it */
+	RIB_LEAKED = 256,	 /* ... it came a way that routes must not come (RFC 9234) */
+	RIB_UNUSABLE = RIB_OWN_AS | RIB_OWN_ORIGINATOR | RIB_OWN_CLUSTER | RIB_OWN_NEXTHOP | RIB_REJECTED |
+		       RIB_LEAKED,
 };
 
 struct rib_path {
 	struct attr_set *attr;
 	uint32_t nexthop; /* for rib_nexthop() */
 	uint32_t next;	  /* of the same prefix, for rib_path() */
+	uint32_t path_id; /* as the peer gave it (RFC 7911), else 0 */
 	uint16_t peer, flags;
 };
 
@@ -52,10 +59,10 @@ struct rib_path {
 struct rib_peer {
 	struct addr addr;
 	uint32_t router_id;
-	bool ebgp, client;	/* client: of our route reflection */
-	uint32_t paths, usable; /* counted here */
-	uint32_t best;		/* prefixes whose best path is this peer's */
-	uint64_t attr_bytes;	/* of all its paths' attributes, shared ones counted every time */
+	bool ebgp, client;			 /* client: of our route reflection */
+	uint32_t paths, usable, rejected, stale; /* counted here */
+	uint32_t best;				 /* prefixes whose best path is this peer's */
+	uint64_t attr_bytes; /* of all its paths' attributes, shared ones counted every time */
 };
 
 struct rib;
@@ -72,18 +79,31 @@ void rib_peer_set(struct rib *r, uint16_t n, const struct rib_peer *who);
 const struct rib_peer *rib_peer(const struct rib *r, uint16_t n);
 
 /*
- * Changes. They are noted; rib_settle() decides. A peer has at most one path per prefix.
+ * Changes. They are noted; rib_settle() decides. A peer's path is known by its prefix and path_id.
  *
  * rib_learn: takes a reference of its own on a. nexthop may be unset (own origins). flags: of RIB_UNUSABLE.
- * Replaces the peer's former path and clears its RIB_STALE. False if RIB_PREFIXES_MAX is reached.
+ * Replaces the peer's former path and clears its RIB_STALE.
  */
-bool rib_learn(struct rib *r, const struct prefix *p, uint16_t peer, struct attr_set *a,
-	       const struct addr *nexthop, uint16_t flags);
+enum rib_learned {
+	RIB_OK,
+	RIB_FULL,     /* RIB_PREFIXES_MAX */
+	RIB_TOO_MANY, /* RIB_PEER_PATHS_MAX */
+};
+enum rib_learned rib_learn(struct rib *r, const struct prefix *p, uint16_t peer, uint32_t path_id,
+			   struct attr_set *a, const struct addr *nexthop, uint16_t flags);
 /* False if there was no such path. */
-bool rib_forget(struct rib *r, const struct prefix *p, uint16_t peer);
-/* family: AF_INET, AF_INET6, or 0 for both. Both walk the whole table once. */
+bool rib_forget(struct rib *r, const struct prefix *p, uint16_t peer, uint32_t path_id);
+/* family: AF_INET, AF_INET6, or 0 for both. They walk the whole table once. */
 void rib_forget_peer(struct rib *r, uint16_t peer, uint8_t family, bool only_stale);
 void rib_stale_peer(struct rib *r, uint16_t peer, uint8_t family);
+/* Long-lived graceful restart: the peer's stale paths go on with what fn makes of their attributes (a
+ * reference, taken over), or go if it returns NULL. */
+typedef struct attr_set *rib_change_fn(void *arg, struct attr_set *a);
+void rib_change_stale(struct rib *r, uint16_t peer, uint8_t family, rib_change_fn *fn, void *arg);
+
+/* How a next hop is reached has been learned. */
+void rib_know_nexthop(struct rib *r, const struct addr *a, const struct nexthop_info *info);
+struct nexthops *rib_nexthops(struct rib *r); /* for whoever has to be asked */
 
 /* Decides every prefix touched since the last call: moves those whose best path is another one or has other
  * attributes to the tail of the list, and puts those whose next hops changed into the queue of untold ones.
@@ -94,24 +114,27 @@ void rib_settle(struct rib *r);
 uint32_t rib_find(const struct rib *r, const struct prefix *p);
 /* False for an index that is not in use (walk 0 .. rib_limit() - 1). */
 bool rib_used(const struct rib *r, uint32_t idx);
-const struct prefix *rib_prefix(const struct rib *r, uint32_t idx);
+struct prefix rib_prefix(const struct rib *r, uint32_t idx);
 const struct rib_path *rib_first(const struct rib *r, uint32_t idx);
 const struct rib_path *rib_next(const struct rib *r, const struct rib_path *path);
 const struct rib_path *rib_best(const struct rib *r, uint32_t idx);
 struct addr rib_nexthop(const struct rib *r, const struct rib_path *path);
+const struct nexthop_info *rib_nexthop_info(const struct rib *r, const struct rib_path *path);
+uint32_t rib_path_number(const struct rib *r,
+			 const struct rib_path *path); /* unique among all paths, not 0 */
 /* All usable paths of a prefix as the decision saw them, already chosen between; *ret_paths[i] belongs to
  * the i-th. Both arrays are the RIB's, until its next call. Returns how many. */
 size_t rib_explain(struct rib *r, uint32_t idx, const struct best_path **ret,
 		   const struct rib_path *const **ret_paths);
 
-/* The list. A version is a count of changes: 0 is before all of them. */
-uint64_t rib_version(const struct rib *r); /* of the newest change */
-/* The first prefix after version v, or RIB_NONE; then the one behind a prefix. */
-uint32_t rib_after(const struct rib *r, uint64_t v);
-uint32_t rib_behind(const struct rib *r, uint32_t idx);
-uint64_t rib_version_of(const struct rib *r, uint32_t idx);
-/* A reader stopped at version v and will go on from there: makes the next rib_after(r, v) cheap. */
-void rib_remember(struct rib *r, uint64_t v);
+/* The views. A version is a count of changes: 0 is before all of them. */
+enum rib_view { RIB_VIEW_BEST, RIB_VIEW_ALL };
+uint64_t rib_version(const struct rib *r); /* of the newest change in any view */
+/* Readers of RIB_VIEW_ALL come and go: the journal begins with the first and ends with the last. */
+void rib_view_open(struct rib *r, enum rib_view v);
+void rib_view_close(struct rib *r, enum rib_view v);
+struct journal *rib_journal(struct rib *r, enum rib_view v);
+
 /* Frees tombstones up to version v whose change has also been told. fn (may be NULL) hears each index before
  * it is used again. */
 bool rib_has_tombstones(const struct rib *r);

@@ -28,7 +28,8 @@ struct speaker *speaker_new(const struct speaker_io *io, struct timers *timers, 
 	s->attrs = attr_table_new(prng_next(&s->prng));
 	s->own = attr_originate(s->attrs, ATTR_ORIGIN_IGP);
 	s->rib = rib_new(s->attrs, prng_next(&s->prng));
-	s->exports = exports_new(s->rib, s->attrs);
+	s->policies = policies_new();
+	s->exports = exports_new(s->rib, s->attrs, s->policies);
 	return s;
 }
 
@@ -76,6 +77,7 @@ void speaker_free(struct speaker *s)
 	timer_stop(&s->flush);
 	timer_stop(&s->stats);
 	exports_free(s->exports);
+	policies_free(s->policies);
 	rib_free(s->rib);
 	attr_unref(s->attrs, s->own);
 	attr_table_free(s->attrs);
@@ -196,12 +198,12 @@ static void on_origin(struct speaker *s, const struct ipc_origin *conf)
 		map_add(s->origins, prefix, o);
 	}
 	o->gen = s->gen;
-	rib_learn(s->rib, &conf->prefix, RIB_SELF, s->own, &conf->nexthop, 0);
+	rib_learn(s->rib, &conf->prefix, RIB_SELF, 0, s->own, &conf->nexthop, 0);
 }
 
 static void origin_remove(struct speaker *s, struct origin *o)
 {
-	rib_forget(s->rib, &o->prefix, RIB_SELF);
+	rib_forget(s->rib, &o->prefix, RIB_SELF, 0);
 	map_del(s->origins, o);
 	free(o);
 }
@@ -215,10 +217,78 @@ static void on_origin_gone(struct speaker *s, const struct prefix *prefix)
 		origin_remove(s, o);
 }
 
+static void policy_changed(struct speaker *s, uint16_t id, usec_t now)
+{
+	struct peer *p, *tmp;
+
+	exports_policy_changed(s->exports, id);
+	map_each (s->peers, p, tmp)
+		peer_policy_changed(p, id, now);
+}
+
+struct sweep {
+	struct speaker *s;
+	usec_t now;
+};
+
+static void on_policy_swept(void *arg, uint16_t id)
+{
+	struct sweep *w = arg;
+
+	policy_changed(w->s, id, w->now);
+}
+
+static void on_policy(struct speaker *s, const struct ipc_msg *m, usec_t now)
+{
+	bool changed = false;
+
+	if (m->type == IPC_POLICY)
+		policies_begin(s->policies, m->policy.id, m->policy.name, m->policy.otherwise);
+	else if (m->type == IPC_POLICY_END)
+		changed = policies_end(s->policies, m->policy.id);
+	else
+		changed = policies_drop(s->policies, m->policy.id);
+	if (changed)
+		policy_changed(s, m->policy.id, now);
+}
+
+static void on_nexthop(struct speaker *s, const struct ipc_nexthop *n)
+{
+	struct nexthop_info info = { .unreachable = !n->reachable, .metric = n->metric };
+
+	memcpy(info.ifname, n->ifname, sizeof(info.ifname));
+	rib_know_nexthop(s->rib, &n->addr, &info);
+}
+
+static void on_reset(struct speaker *s, const struct ipc_reset *r, usec_t now)
+{
+	struct peer *p = peer_find(s, &r->remote);
+	struct cause why = CAUSE("reset by the administrator%s%.200s", r->text[0] ? ": " : "", r->text);
+
+	notify_set_text(&why.notify, CEASE_RESET, r->text);
+	if (p && p->wanted)
+		peer_reset(p, &why, now);
+}
+
+static void on_refresh(struct speaker *s, const struct ipc_refresh *r, usec_t now)
+{
+	struct peer *p = peer_find(s, &r->remote);
+
+	if (!p || !p->up)
+		return;
+	if (!r->out) {
+		peer_ask_refresh(p, now);
+		return;
+	}
+	p->refresh_due |= p->codec.families;
+	peer_refresh(p, now);
+}
+
 static void on_stated(struct speaker *s, usec_t now)
 {
 	struct peer *p, *ptmp;
 	struct origin *o, *otmp;
+	struct sweep w = { s, now };
 
 	map_each (s->peers, p, ptmp)
 		if (p->gen != s->gen)
@@ -226,6 +296,7 @@ static void on_stated(struct speaker *s, usec_t now)
 	map_each (s->origins, o, otmp)
 		if (o->gen != s->gen)
 			origin_remove(s, o);
+	policies_sweep(s->policies, on_policy_swept, &w);
 	if (s->synced || s->stated)
 		return;
 	s->stated = true;
@@ -273,10 +344,13 @@ void speaker_on_agent(struct speaker *s, bool connected, usec_t now)
 	s->synced_told = false;
 	if (!connected) {
 		rib_told_all(s->rib);
+		nexthops_unwatch_all(rib_nexthops(s->rib));
 		return;
 	}
 	s->gen++;
+	policies_stamp(s->policies);
 	rib_untell_all(s->rib);
+	nexthops_rewatch_all(rib_nexthops(s->rib));
 	map_each (s->peers, p, tmp)
 		peer_tell(p);
 }
@@ -306,12 +380,21 @@ void speaker_on_ipc(struct speaker *s, const struct ipc_msg *m, usec_t now)
 		on_dump(s, &m->dump);
 		break;
 	case IPC_POLICY:
-	case IPC_RULE:
 	case IPC_POLICY_END:
 	case IPC_POLICY_GONE:
+		on_policy(s, m, now);
+		break;
+	case IPC_RULE:
+		policies_add(s->policies, m->rule.id, &m->rule.rule);
+		break;
 	case IPC_NEXTHOP:
+		on_nexthop(s, &m->nexthop);
+		break;
 	case IPC_REFRESH:
+		on_refresh(s, &m->refresh, now);
+		break;
 	case IPC_RESET:
+		on_reset(s, &m->reset, now);
 		break;
 	case IPC_WATCH:
 	case IPC_UNWATCH:
@@ -382,18 +465,8 @@ void speaker_on_closed(struct speaker *s, uint64_t conn, int error, usec_t now)
 bool speaker_refresh(struct speaker *s, const struct addr *remote, usec_t now)
 {
 	struct peer *p = peer_find(s, remote);
-	uint8_t bytes[2 * (MSG_HEADER + 4)];
-	struct wr w = wr_to(bytes, sizeof(bytes));
 
-	if (!p || !p->up || !p->up->agreed.refresh)
-		return false;
-	for (uint8_t family = CAPS_V4; family <= CAPS_V6; family <<= 1) {
-		struct msg_refresh m = { .family = family, .subtype = MSG_REFRESH_REQUEST };
-		if (p->codec.families & family)
-			msg_refresh_encode(&m, &w);
-	}
-	conn_queue(p->up, &w);
-	return conn_flush(p->up, now);
+	return p && peer_ask_refresh(p, now);
 }
 
 /* The turn. */
@@ -414,7 +487,7 @@ static void tell_route(struct speaker *s, uint32_t idx)
 	const struct rib_path *best = rib_best(s->rib, idx), *p;
 	struct ipc_msg m = { .type = best ? IPC_ROUTE : IPC_ROUTE_GONE };
 
-	m.route.prefix = *rib_prefix(s->rib, idx);
+	m.route.prefix = rib_prefix(s->rib, idx);
 	if (best)
 		m.route.own = best->peer == RIB_SELF;
 	for (p = best && !m.route.own ? rib_first(s->rib, idx) : NULL; p; p = rib_next(s->rib, p)) {
@@ -442,9 +515,21 @@ static const char *why_unusable(uint16_t flags)
 		return "not used: our own AS number is in the AS path";
 	if (flags & RIB_OWN_ORIGINATOR)
 		return "not used: it began at this node (ORIGINATOR_ID)";
+	if (flags & RIB_REJECTED)
+		return "not used: refused by the import policy";
+	if (flags & RIB_LEAKED)
+		return "not used: leaked, it was meant for customers only (RFC 9234)";
 	if (flags & RIB_OWN_CLUSTER)
 		return "not used: it has passed our cluster already (CLUSTER_LIST)";
 	return "not used: the next hop is this node's own address";
+}
+
+static void describe_attrs(const struct attr_set *a, char ret[static IPC_ATTRS_MAX])
+{
+	own_str struct str text = { 0 };
+
+	attr_format(a, &text);
+	snprintf(ret, IPC_ATTRS_MAX, "%s", text.s ? text.s : "");
 }
 
 static struct ipc_msg describe_path(const struct speaker *s, uint32_t id, uint32_t idx,
@@ -455,7 +540,8 @@ static struct ipc_msg describe_path(const struct speaker *s, uint32_t id, uint32
 	struct ipc_msg m = { .type = IPC_PATH, .dump_id = id };
 
 	m.path = (struct ipc_path){
-		.prefix = *rib_prefix(s->rib, idx),
+		.prefix = rib_prefix(s->rib, idx),
+		.path_id = p->path_id,
 		.nexthop = rib_nexthop(s->rib, p),
 		.router_id = a->originator_id,
 		.local_pref = a->local_pref,
@@ -470,6 +556,7 @@ static struct ipc_msg describe_path(const struct speaker *s, uint32_t id, uint32
 		m.path.peer = peer->addr;
 		m.path.ebgp = peer->ebgp;
 	}
+	describe_attrs(a, m.path.attrs);
 	if (!m.path.router_id)
 		m.path.router_id = peer ? peer->router_id : s->config.router_id;
 	return m;
@@ -513,6 +600,18 @@ static void tell_dump(struct speaker *s)
 	memmove(d, d + 1, --s->ndumps * sizeof(*d));
 }
 
+static bool tell_nexthop_watch(struct speaker *s)
+{
+	struct ipc_msg m = { 0 };
+	bool gone;
+
+	if (!nexthops_pop(rib_nexthops(s->rib), &m.nexthop.addr, &gone))
+		return false;
+	m.type = gone ? IPC_UNWATCH : IPC_WATCH;
+	s->io.up(s->io.arg, &m);
+	return true;
+}
+
 static void tell_agent(struct speaker *s, usec_t now)
 {
 	struct ipc_msg synced = { .type = IPC_SYNCED };
@@ -521,6 +620,8 @@ static void tell_agent(struct speaker *s, usec_t now)
 	while (may_tell(s)) {
 		if ((idx = rib_pop_untold(s->rib)) != RIB_NONE) {
 			tell_route(s, idx);
+		} else if (tell_nexthop_watch(s)) {
+			continue;
 		} else if (!list_empty(&s->untold)) {
 			tell_peer(s, list_entry(s->untold.next, struct peer, untold), now);
 		} else if (s->synced && !s->synced_told) {

@@ -42,6 +42,10 @@ struct speaker_io {
 	void (*wake)(void *arg);
 	/* A line for the log: sessions that come and go, routes that are refused. */
 	void (*note)(void *arg, const char *line);
+	/* Whoever connects from remote must sign with this TCP MD5 key; "" = with none any more. Called when
+	 * a peer with a password appears, when the password changes (before its session ends) and when it
+	 * goes. */
+	void (*key)(void *arg, const struct addr *remote, const char *password);
 };
 
 struct speaker *speaker_new(const struct speaker_io *io, struct timers *timers, uint64_t seed, usec_t now);

@@ -13,6 +13,7 @@
 #include "bgp/export.h"
 #include "bgp/fsm.h"
 #include "bgp/msg.h"
+#include "bgp/policy.h"
 #include "bgp/rib.h"
 #include "bgp/speaker.h"
 #include "bgp/update.h"
@@ -21,22 +22,24 @@
 #include <stdio.h>
 
 /* Written limits. */
-#define SPEAKER_PEER_PREFIXES 2000000	   /* more from one peer: Cease/Maximum Number of Prefixes Reached */
-#define SPEAKER_PEER_ATTRS    (256u << 20) /* bytes of attributes of one peer's paths; more: the same */
-#define SPEAKER_ORIGINS	      100000	   /* more are not taken from the agent */
-#define SPEAKER_DUMPS	      8		   /* waiting; a further one is answered with its end at once */
-#define SPEAKER_BATCH_PEERS   500	   /* from so many established peers on ... */
-#define SPEAKER_BATCH_TIME    (3 * MSEC)   /* ... changes are collected for so long before they are sent */
-#define SPEAKER_STATS_TIME    (1 * SEC)	   /* counters of a peer are told at most so often */
-#define SPEAKER_REFRESH_TIME  (1 * SEC)	   /* a peer's refresh is answered at most so often */
-#define SPEAKER_PROBE_TIME    (1 * SEC)	   /* a session in doubt is probed at most so often */
-#define SPEAKER_NOTE_TIME     (10 * SEC)   /* faults in a peer's UPDATEs are noted at most so often */
-#define SPEAKER_BRIEF	      (1 * SEC)	   /* a session that ends within this time was a brief one ... */
-#define SPEAKER_BRIEF_MAX     10	   /* ... and after so many in a row the peer has to wait */
-#define SPEAKER_YOUNG	      (10 * SEC)   /* a session so new is not taken for dead because its peer dials */
-#define SPEAKER_STALE_EOR                                                                 \
-	(120 * SEC) /* stale paths of a peer that is back wait so long for its End-of-RIB \
-		     */
+#define SPEAKER_PEER_PREFIXES                                                                              \
+	2000000 /* more from one peer: Cease/Maximum Number of Prefixes Reached; ipc_peer.max_prefixes may \
+		   say less */
+#define SPEAKER_PEER_ATTRS   (256u << 20) /* bytes of attributes of one peer's paths; more: the same */
+#define SPEAKER_ORIGINS	     100000	  /* more are not taken from the agent */
+#define SPEAKER_DUMPS	     8		  /* waiting; a further one is answered with its end at once */
+#define SPEAKER_BATCH_PEERS  500	  /* from so many established peers on ... */
+#define SPEAKER_BATCH_TIME   (3 * MSEC)	  /* ... changes are collected for so long before they are sent */
+#define SPEAKER_STATS_TIME   (1 * SEC)	  /* counters of a peer are told at most so often */
+#define SPEAKER_REFRESH_TIME (1 * SEC)	  /* a peer's refresh is answered at most so often */
+#define SPEAKER_PROBE_TIME   (1 * SEC)	  /* a session in doubt is probed at most so often */
+#define SPEAKER_NOTE_TIME    (10 * SEC)	  /* faults in a peer's UPDATEs are noted at most so often */
+#define SPEAKER_BRIEF	     (1 * SEC)	  /* a session that ends within this time was a brief one ... */
+#define SPEAKER_BRIEF_MAX    10		  /* ... and after so many in a row the peer has to wait */
+#define SPEAKER_YOUNG	     (10 * SEC)	  /* a session so new is not taken for dead because its peer dials */
+#define SPEAKER_STALE_EOR \
+	(120 *            \
+	 SEC) /* stale paths of a peer that is back, or tells all again, wait so long for the end of it */
 
 struct peer;
 
@@ -58,7 +61,7 @@ struct conn {
 	struct msg_open open; /* the peer's, from OpenConfirm on */
 	struct caps_agreed agreed;
 	unsigned hold_time; /* seconds, agreed; until then what we offered */
-	uint8_t *partial;   /* the beginning of a message, at most MSG_MAX bytes; NULL if none */
+	uint8_t *partial;   /* the beginning of a message; NULL if none */
 	size_t npartial;
 	uint8_t *queue; /* messages other than UPDATE that wait to be sent */
 	size_t nqueue;
@@ -96,12 +99,18 @@ struct peer {
 	bool eor_placed;
 	uint64_t eor_version; /* ... once this version has been sent */
 	uint8_t eor_in;	      /* families whose End-of-RIB has not come */
-	bool refresh_due;
 	usec_t refreshed, probed;
 	struct timer refresh;
-	/* Across a restart of the peer (RFC 4724). */
-	uint8_t stale;
-	usec_t stale_since;
+	/* The peer asked for everything again (RFC 2918, 7313): families asked for and not yet begun with,
+	 * and those whose end is to be told once this version has been sent. */
+	uint8_t refresh_due, refresh_end;
+	uint64_t refresh_version;
+	uint8_t refreshing; /* families in which the peer is telling everything again */
+	/* Across a restart of the peer (RFC 4724, 8538, 9494): families whose paths are kept, of these the
+	 * long-lived ones, and until when. */
+	uint8_t stale, llgr;
+	usec_t stale_since, stale_until[CAPS_FAMILIES];
+	usec_t llgr_time[CAPS_FAMILIES]; /* how long it asked for */
 	struct timer stale_end;
 };
 
@@ -131,6 +140,7 @@ struct speaker {
 	struct origin *origins;
 	struct attr_table *attrs;
 	struct attr_set *own; /* of our origins */
+	struct policies *policies;
 	struct rib *rib;
 	struct exports *exports;
 	uint64_t sent; /* the version all peers were put to sending for */
@@ -153,6 +163,7 @@ struct cause {
 	bool told;	      /* by a NOTIFICATION of the peer */
 	bool weak;	      /* does not take the place of what a NOTIFICATION said */
 	bool tcp_only;	      /* TCP ended and neither side has sent a NOTIFICATION */
+	bool hard;	      /* routes must not be kept either (RFC 8538 Hard Reset) */
 };
 #define CAUSE(...)                                                           \
 	({                                                                   \
@@ -195,9 +206,15 @@ void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t n
 /* Takes the routes of s->update. */
 void peer_update(struct peer *p, usec_t now);
 void peer_refresh(struct peer *p, usec_t now); /* it asked for everything */
-void peer_send(struct peer *p);		       /* there may be something to send */
+void peer_on_refresh(struct peer *p, const struct msg_refresh *m,
+		     usec_t now);				       /* what it asks for, or tells */
+bool peer_ask_refresh(struct peer *p, usec_t now);		       /* false: it cannot be asked */
+void peer_policy_changed(struct peer *p, uint16_t policy, usec_t now); /* its rules are other ones, or gone */
+void peer_send(struct peer *p);					       /* there may be something to send */
 void peer_flush(struct peer *p, usec_t now);
 void peer_tell(struct peer *p); /* its state is to be told */
+struct cause cease(uint8_t subcode, const char *reason);
+bool peer_knows_notification(const struct conn *c); /* both sides keep routes over a NOTIFICATION */
 uint64_t peer_accept(struct peer *p, const struct addr *local, usec_t now);
 void peer_describe(const struct peer *p, usec_t now, struct ipc_peer_state *ret);
 

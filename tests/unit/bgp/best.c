@@ -50,6 +50,9 @@ static void each_step(void **state)
 		case BEST_OWN:
 			b->own = true;
 			break;
+		case BEST_REACHABLE:
+			a->unreachable = true;
+			break;
 		case BEST_FRESH:
 			a->stale = true;
 			break;

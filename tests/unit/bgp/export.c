@@ -14,18 +14,19 @@
 #include "bgp/msg.h"
 #include "bgp/update.h"
 
-enum { PREFIXES = 80, PEERS = 10, SETS = 6, BUF = 1 << 16 };
+enum { PREFIXES = 80, PEERS = 12, SETS = 6, PATHS = PEERS + 1, BUF = 1 << 16 };
 
 struct heard {
 	bool there;
+	uint32_t id; /* of ADD-PATH */
 	struct attr_set *attr;
 	struct addr hop;
 };
 
 struct listener {
 	struct out *out;
-	struct export_how how;
-	struct heard table[PREFIXES];
+	struct tell_how how;
+	struct heard table[PREFIXES][PATHS];
 	uint8_t buf[BUF];
 	size_t n;
 	uint64_t messages;
@@ -34,6 +35,7 @@ struct listener {
 struct world {
 	struct prng r;
 	struct attr_table *attrs, *theirs; /* ours, and that of all the peers */
+	struct policies *policies;
 	struct rib *rib;
 	struct exports *x;
 	struct attr_set *sets[SETS];
@@ -89,7 +91,13 @@ static struct addr hop_for(const struct prefix *p, uint16_t peer)
 
 static bool peer_is_ebgp(int i)
 {
-	return i >= 7;
+	return i >= 7 && i != 11;
+}
+
+/* Hears every path. */
+static bool peer_hears_all(int i)
+{
+	return i >= 9;
 }
 
 static bool peer_is_client(int i)
@@ -97,13 +105,14 @@ static bool peer_is_client(int i)
 	return i == 2 || i == 3 || i == 4;
 }
 
-static struct export_how how_of(int i, uint32_t cluster)
+static struct tell_how how_of(int i, uint32_t cluster)
 {
-	struct export_how h = { .ebgp = peer_is_ebgp(i),
-				.client = peer_is_client(i),
-				.local_asn = 64512,
-				.cluster_id = peer_is_ebgp(i) ? 0 : cluster,
-				.self = i % 5 == 4 ? self6() : self4() };
+	struct tell_how h = { .ebgp = peer_is_ebgp(i),
+			      .client = peer_is_client(i),
+			      .policy = IPC_POLICY_ALL,
+			      .local_asn = 64512,
+			      .cluster_id = peer_is_ebgp(i) ? 0 : cluster,
+			      .self = i % 5 == 4 ? self6() : self4() };
 
 	h.codec = (struct codec){ .ebgp = h.ebgp,
 				  .as4 = i != 8,
@@ -111,6 +120,8 @@ static struct export_how how_of(int i, uint32_t cluster)
 					      : i % 5 == 3 ? CAPS_V4 | CAPS_V6
 							   : CAPS_V4,
 				  .max = MSG_MAX };
+	if (peer_hears_all(i))
+		h.codec.add_path_out = h.codec.add_path_in = CAPS_V4 | CAPS_V6;
 	return h;
 }
 
@@ -121,7 +132,8 @@ static void begin(struct world *w, uint64_t seed)
 	w->attrs = attr_table_new(seed);
 	w->theirs = attr_table_new(seed);
 	w->rib = rib_new(w->attrs, seed);
-	w->x = exports_new(w->rib, w->attrs);
+	w->policies = policies_new();
+	w->x = exports_new(w->rib, w->attrs, w->policies);
 	for (int i = 0; i < SETS; i++) {
 		static const uint32_t no_export[] = { 0xffffff01 }, no_advertise[] = { 0xffffff02 };
 		struct attr_set *own = attr_originate(w->attrs, ATTR_ORIGIN_IGP);
@@ -149,8 +161,10 @@ static void begin(struct world *w, uint64_t seed)
 static void forget_heard(struct world *w, struct listener *l)
 {
 	for (int i = 0; i < PREFIXES; i++) {
-		attr_unref(w->theirs, l->table[i].attr);
-		l->table[i] = (struct heard){ 0 };
+		for (int j = 0; j < PATHS; j++) {
+			attr_unref(w->theirs, l->table[i][j].attr);
+			l->table[i][j] = (struct heard){ 0 };
+		}
 	}
 }
 
@@ -168,6 +182,7 @@ static void end(struct world *w)
 		if (w->peers[i].out)
 			leave(w, &w->peers[i]);
 	exports_free(w->x);
+	policies_free(w->policies);
 	rib_free(w->rib);
 	for (int i = 0; i < SETS; i++)
 		attr_unref(w->attrs, w->sets[i]);
@@ -177,24 +192,41 @@ static void end(struct world *w)
 	attr_table_free(w->theirs);
 }
 
+/* Where the path with this id is, or a free place for it. */
+static struct heard *place(struct listener *l, const struct prefix *p, uint32_t id)
+{
+	struct heard *row = l->table[index_of(p)], *free_one = NULL;
+
+	for (int j = 0; j < PATHS; j++) {
+		if (row[j].there && row[j].id == id)
+			return &row[j];
+		if (!row[j].there && !free_one)
+			free_one = &row[j];
+	}
+	assert_non_null(free_one);
+	return free_one;
+}
+
 static void hear_announced(struct world *w, struct listener *l, struct update_reach *reach,
 			   struct attr_set *a)
 {
 	struct prefix p;
+	uint32_t id;
 
-	while (nlri_next(&reach->nlri, &p, NULL)) {
-		struct heard *h = &l->table[index_of(&p)];
+	while (nlri_next(&reach->nlri, &p, &id)) {
+		struct heard *h = place(l, &p, id);
 		attr_unref(w->theirs, h->attr);
-		*h = (struct heard){ true, attr_ref(a), reach->nexthop };
+		*h = (struct heard){ true, id, attr_ref(a), reach->nexthop };
 	}
 }
 
 static void hear_withdrawn(struct world *w, struct listener *l, struct nlri *n)
 {
 	struct prefix p;
+	uint32_t id;
 
-	while (nlri_next(n, &p, NULL)) {
-		struct heard *h = &l->table[index_of(&p)];
+	while (nlri_next(n, &p, &id)) {
+		struct heard *h = place(l, &p, id);
 		attr_unref(w->theirs, h->attr);
 		*h = (struct heard){ 0 };
 	}
@@ -258,22 +290,25 @@ static void one_change(struct world *w)
 	struct addr hop = hop_for(&p, peer);
 
 	if (prng_below(&w->r, 100) < 60)
-		rib_learn(w->rib, &p, peer, w->sets[prng_below(&w->r, SETS)], &hop, 0);
+		rib_learn(w->rib, &p, peer, 0, w->sets[prng_below(&w->r, SETS)], &hop, 0);
 	else
-		rib_forget(w->rib, &p, peer);
+		rib_forget(w->rib, &p, peer, 0);
 }
 
 /* The rules once more, in other words. */
 static bool should_tell(const struct world *w, int to, const struct prefix *p, const struct rib_path *best)
 {
-	const struct export_how *h = &w->peers[to].how;
+	const struct tell_how *h = &w->peers[to].how;
 	bool from_ibgp = best->peer != RIB_SELF && !peer_is_ebgp(best->peer);
 
 	if (best->peer == to || best->attr->flags & ATTR_NO_ADVERTISE)
 		return false;
 	if (!(h->codec.families & caps_family_of_af(p->addr.family)))
 		return false;
-	if ((h->ebgp || best->peer == RIB_SELF) && h->self.family != p->addr.family)
+	if ((h->ebgp || best->peer == RIB_SELF || h->nexthop_mode == IPC_NEXTHOP_SELF) &&
+	    h->self.family != p->addr.family)
+		return false;
+	if (h->ebgp && h->policy == IPC_POLICY_DEFAULT)
 		return false;
 	if (h->ebgp)
 		return !(best->attr->flags & ATTR_NO_EXPORT);
@@ -282,11 +317,12 @@ static bool should_tell(const struct world *w, int to, const struct prefix *p, c
 
 static void check_attrs(const struct world *w, int to, const struct rib_path *best, const struct heard *h)
 {
-	const struct export_how *how = &w->peers[to].how;
+	const struct tell_how *how = &w->peers[to].how;
 	struct addr hop = rib_nexthop(w->rib, best);
 	bool own = best->peer == RIB_SELF, reflected = !own && !how->ebgp && !peer_is_ebgp(best->peer);
 
-	assert_true(addr_eq(&h->hop, own || how->ebgp ? &how->self : &hop));
+	bool self = own || how->ebgp || how->nexthop_mode == IPC_NEXTHOP_SELF;
+	assert_true(addr_eq(&h->hop, self ? &how->self : &hop));
 	assert_int_equal(h->attr->as_path_len, best->attr->as_path_len + how->ebgp);
 	if (how->ebgp) {
 		assert_int_equal(h->attr->first_asn, 64512);
@@ -311,13 +347,24 @@ static void check_peer(struct world *w, int to)
 	for (int i = 0; i < PREFIXES; i++) {
 		struct prefix p = prefix_no(i);
 		uint32_t idx = rib_find(w->rib, &p);
-		const struct rib_path *best = idx == RIB_NONE ? NULL : rib_best(w->rib, idx);
-		const struct heard *h = &w->peers[to].table[i];
-		bool tell = best && should_tell(w, to, &p, best);
-		assert_int_equal(h->there, tell);
-		if (tell)
-			check_attrs(w, to, best, h);
-		count += tell;
+		uint32_t expected = 0;
+		const struct rib_path *path = idx == RIB_NONE ? NULL : rib_first(w->rib, idx);
+		for (; path; path = rib_next(w->rib, path)) {
+			if (!peer_hears_all(to) && !(path->flags & RIB_BEST))
+				continue;
+			if (!should_tell(w, to, &p, path))
+				continue;
+			uint32_t id = peer_hears_all(to) ? rib_path_number(w->rib, path) : 0;
+			const struct heard *h = place(&w->peers[to], &p, id);
+			assert_true(h->there);
+			check_attrs(w, to, path, h);
+			expected++;
+		}
+		for (int j = 0; j < PATHS; j++)
+			expected -= w->peers[to].table[i][j].there;
+		assert_int_equal(expected, 0);
+		for (int j = 0; j < PATHS; j++)
+			count += w->peers[to].table[i][j].there;
 	}
 	/* Exact but for a peer's own best paths that it could not be told anyway. */
 	assert_true(export_count(w->peers[to].out) <= count);
@@ -332,7 +379,7 @@ static void join(struct world *w, int i, uint32_t cluster)
 static void move_peer(struct world *w, int i, uint32_t cluster)
 {
 	struct listener *l = &w->peers[i];
-	uint64_t what = prng_below(&w->r, 40);
+	uint64_t what = prng_below(&w->r, 42);
 
 	if (!l->out) {
 		join(w, i, cluster);
@@ -340,6 +387,12 @@ static void move_peer(struct world *w, int i, uint32_t cluster)
 		leave(w, l);
 	} else if (what == 1) {
 		export_again(l->out);
+	} else if (what == 2) {
+		l->how.nexthop_mode ^= IPC_NEXTHOP_SELF;
+		export_change(l->out, &l->how);
+	} else if (what == 3) {
+		l->how.policy ^= IPC_POLICY_ALL;
+		export_change(l->out, &l->how);
 	} else if (what < 25) {
 		for (uint64_t n = prng_below(&w->r, 5); n; n--)
 			read_some(w, l, 1 + prng_below(&w->r, 90));
@@ -405,7 +458,7 @@ static void shared(void **state)
 	for (int i = 1; i < PREFIXES; i++) {
 		struct prefix p = prefix_no(i);
 		if (p.addr.family == AF_INET)
-			rib_learn(w.rib, &p, RIB_SELF, w.sets[0], &none, 0);
+			rib_learn(w.rib, &p, RIB_SELF, 0, w.sets[0], &none, 0);
 	}
 	rib_settle(w.rib);
 	for (int i = 0; i < 3; i++) {
@@ -440,12 +493,12 @@ static void superseded(void **state)
 	join(&w, 0, 0);
 	for (int i = 0; i < 1000; i++) {
 		if (i % 2)
-			rib_forget(w.rib, &p, RIB_SELF);
+			rib_forget(w.rib, &p, RIB_SELF, 0);
 		else
-			rib_learn(w.rib, &p, RIB_SELF, w.sets[0], &none, 0);
+			rib_learn(w.rib, &p, RIB_SELF, 0, w.sets[0], &none, 0);
 		rib_settle(w.rib);
 	}
-	rib_learn(w.rib, &p, RIB_SELF, w.sets[0], &none, 0);
+	rib_learn(w.rib, &p, RIB_SELF, 0, w.sets[0], &none, 0);
 	rib_settle(w.rib);
 	while (read_some(&w, l, 1000))
 		;

@@ -127,11 +127,13 @@ static void timing(void **state)
 		assert_true(fsm_retry_wait(1000, &p) >= FSM_RETRY_MAX / 2);
 		assert_true(fsm_idle_hold((unsigned)i, &p) <= FSM_IDLE_HOLD_MAX);
 		assert_true(fsm_idle_hold(UINT32_MAX, &p) >= FSM_IDLE_HOLD_MAX / 2);
-		usec_t k = fsm_keepalive_wait(90, &p);
+		usec_t k = fsm_keepalive_wait(90, 0, &p);
 		assert_true(k >= 22500 * MSEC && k <= 30 * SEC);
-		assert_true(fsm_keepalive_wait(3, &p) <= SEC);
+		assert_true(fsm_keepalive_wait(3, 0, &p) <= SEC);
+		assert_true(fsm_keepalive_wait(90, 7, &p) <= 7 * SEC);
+		assert_true(fsm_keepalive_wait(9, 600, &p) < 9 * SEC);
 	}
-	assert_int_equal(fsm_keepalive_wait(0, &p), 0);
+	assert_int_equal(fsm_keepalive_wait(0, 30, &p), 0);
 	assert_int_equal(fsm_hold_time(90, 240), 90);
 	assert_int_equal(fsm_hold_time(90, 0), 0);
 }

@@ -225,9 +225,10 @@ static void one_change(struct world *w)
 		if (i != PEERS && !prng_below(&w->r, 6))
 			n->flags = RIB_OWN_AS;
 		struct addr hop = hop_no(n->hop);
-		assert_true(rib_learn(w->rib, &prefix, peer_no(i), w->sets[n->set], &hop, n->flags));
+		assert_int_equal(rib_learn(w->rib, &prefix, peer_no(i), 0, w->sets[n->set], &hop, n->flags),
+				 RIB_OK);
 	} else if (what < 95) {
-		assert_int_equal(rib_forget(w->rib, &prefix, peer_no(i)), n->set >= 0);
+		assert_int_equal(rib_forget(w->rib, &prefix, peer_no(i), 0), n->set >= 0);
 		n->set = -1;
 	} else if (i != PEERS) {
 		uint8_t family = what & 1 ? AF_INET : what & 2 ? AF_INET6 : 0;
@@ -250,18 +251,19 @@ static void one_change(struct world *w)
 
 static void read_some(struct world *w, struct reader *rd, unsigned max)
 {
-	uint32_t idx = rib_after(w->rib, rd->version);
+	uint32_t idx = journal_after(rib_journal(w->rib, RIB_VIEW_BEST), rd->version);
 
-	for (; idx != RIB_NONE && max--; idx = rib_behind(w->rib, idx)) {
-		struct belief *b = &rd->sees[index_of(rib_prefix(w->rib, idx))];
+	for (; idx != RIB_NONE && max--; idx = journal_behind(rib_journal(w->rib, RIB_VIEW_BEST), idx)) {
+		struct prefix p = rib_prefix(w->rib, idx);
+		struct belief *b = &rd->sees[index_of(&p)];
 		const struct rib_path *best = rib_best(w->rib, idx);
-		assert_true(rib_version_of(w->rib, idx) > rd->version);
-		rd->version = rib_version_of(w->rib, idx);
+		assert_true(journal_version_of(rib_journal(w->rib, RIB_VIEW_BEST), idx) > rd->version);
+		rd->version = journal_version_of(rib_journal(w->rib, RIB_VIEW_BEST), idx);
 		*b = (struct belief){ .peer = -1 };
 		if (best)
 			*b = (struct belief){ best->peer, best->attr, rib_nexthop(w->rib, best) };
 	}
-	rib_remember(w->rib, rd->version);
+	journal_remember(rib_journal(w->rib, RIB_VIEW_BEST), rd->version);
 }
 
 static void read_told(struct world *w)
@@ -269,7 +271,8 @@ static void read_told(struct world *w)
 	uint32_t idx;
 
 	while ((idx = rib_pop_untold(w->rib)) != RIB_NONE) {
-		int p = index_of(rib_prefix(w->rib, idx));
+		struct prefix prefix = rib_prefix(w->rib, idx);
+		int p = index_of(&prefix);
 		w->ntold[p] = 0;
 		for (const struct rib_path *q = rib_first(w->rib, idx); q; q = rib_next(w->rib, q))
 			if (q->flags & RIB_MULTI && q->peer != RIB_SELF)
@@ -377,7 +380,7 @@ static void random_changes(void **state)
 		for (int p = 0; p < PREFIXES; p++) {
 			struct prefix prefix = prefix_no(p);
 			for (int i = 0; i <= PEERS; i++)
-				rib_forget(w.rib, &prefix, peer_no(i));
+				rib_forget(w.rib, &prefix, peer_no(i), 0);
 		}
 		rib_settle(w.rib);
 		rib_told_all(w.rib);
@@ -396,24 +399,24 @@ static void no_news(void **state)
 	struct addr hop = hop_no(0), other = hop_no(1);
 
 	begin(&w, 1);
-	rib_learn(w.rib, &p, 1, w.sets[0], &hop, 0);
+	rib_learn(w.rib, &p, 1, 0, w.sets[0], &hop, 0);
 	rib_settle(w.rib);
 	assert_true(rib_pop_untold(w.rib) != RIB_NONE);
 	uint64_t v = rib_version(w.rib);
-	rib_learn(w.rib, &p, 1, w.sets[0], &hop, 0);
+	rib_learn(w.rib, &p, 1, 0, w.sets[0], &hop, 0);
 	rib_settle(w.rib);
 	assert_int_equal(rib_version(w.rib), v);
-	rib_learn(w.rib, &p, 1, w.sets[1], &hop, 0);
+	rib_learn(w.rib, &p, 1, 0, w.sets[1], &hop, 0);
 	rib_settle(w.rib);
 	assert_int_equal(rib_version(w.rib), v + 1);
 	assert_true(rib_pop_untold(w.rib) == RIB_NONE);
-	rib_learn(w.rib, &p, 1, w.sets[1], &other, 0);
+	rib_learn(w.rib, &p, 1, 0, w.sets[1], &other, 0);
 	rib_settle(w.rib);
 	assert_true(rib_pop_untold(w.rib) != RIB_NONE);
 	/* Stale and fresh again: a restarted peer that repeats itself changes nothing. */
 	v = rib_version(w.rib);
 	rib_stale_peer(w.rib, 1, 0);
-	rib_learn(w.rib, &p, 1, w.sets[1], &other, 0);
+	rib_learn(w.rib, &p, 1, 0, w.sets[1], &other, 0);
 	rib_forget_peer(w.rib, 1, 0, true);
 	rib_settle(w.rib);
 	assert_int_equal(rib_version(w.rib), v);
@@ -432,7 +435,8 @@ static void many(void **state)
 	for (uint32_t i = 0; i < N; i++) {
 		struct addr a = addr_v4(i << 8);
 		struct prefix p = prefix_of(&a, 24);
-		assert_true(rib_learn(w.rib, &p, (uint16_t)(i % PEERS), w.sets[i % SETS], &hop, 0));
+		assert_int_equal(rib_learn(w.rib, &p, (uint16_t)(i % PEERS), 0, w.sets[i % SETS], &hop, 0),
+				 RIB_OK);
 	}
 	rib_settle(w.rib);
 	assert_int_equal(rib_count(w.rib), N);

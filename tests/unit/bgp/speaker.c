@@ -29,7 +29,7 @@ struct node {
 	struct ipc_peer_state peers[NODES];
 	struct ipc_path paths[64];
 	size_t npaths;
-	int synced, told, dump_ends;
+	int synced, told, dump_ends, watched;
 	bool deaf; /* up_ready says no */
 	bool gone; /* no such host */
 	usec_t synced_at;
@@ -186,6 +186,12 @@ static void on_up(void *arg, const struct ipc_msg *m)
 		break;
 	case IPC_DUMP_END:
 		n->dump_ends++;
+		break;
+	case IPC_WATCH:
+		n->watched++;
+		break;
+	case IPC_UNWATCH:
+		n->watched--;
 		break;
 	default:
 		fail();

@@ -1,0 +1,40 @@
+/*
+ * bgp/told: what the peers of one export group may know from us, so that exactly that is withdrawn which can
+ * be known. One bit per prefix; where more than one path is told (ADD-PATH), the path numbers of each prefix.
+ *
+ * A prefix's bit stays until the prefix is gone: withdrawing once too often is harmless, once too rarely is
+ * not. The number of a path that is told no more stays until all readers have passed the version in which it
+ * went.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct told {
+	uint64_t *ever, *now; /* bits by prefix index: ever since the prefix exists; as last said */
+	uint32_t words;
+	struct told_ids **ids; /* by prefix index; NULL: none */
+	uint32_t nids;
+	uint32_t count; /* what is announced now: prefixes, or paths */
+};
+
+void told_done(struct told *t);
+/* Somebody who knows what `other` says joins those of t, who has passed nothing yet. */
+void told_join(struct told *t, const struct told *other, uint64_t version);
+/* The prefix is gone for good. */
+void told_forget(struct told *t, uint32_t idx);
+
+/* One path a prefix: may it be known? Then what is said of it now. */
+bool told_known(struct told *t, uint32_t idx);
+void told_say(struct told *t, uint32_t idx, bool announced);
+
+/* Many paths a prefix: begin, told_id() for each path that is announced (true if it may be known already),
+ * end. version: of this change; passed: what all readers have passed. */
+void told_ids_begin(struct told *t, uint32_t idx);
+bool told_id(struct told *t, uint32_t idx, uint32_t id);
+void told_ids_end(struct told *t, uint32_t idx, uint64_t version, uint64_t passed);
+/* What is to be withdrawn after that, from *i = 0 on; 0 at the end. */
+uint32_t told_gone(const struct told *t, uint32_t idx, size_t *i);
+/* An announcement that could not be made after all. */
+void told_id_failed(struct told *t, uint32_t idx, uint32_t id, uint64_t version);
