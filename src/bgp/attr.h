@@ -143,8 +143,7 @@ struct attr_set {
 	uint32_t med;		/* 0 if absent */
 	uint32_t originator_id; /* 0 if absent */
 	uint32_t otc;		/* 0 if absent */
-	uint32_t first_asn;  /* the neighbour AS: leftmost of the path if it begins with a sequence, else 0 */
-	uint32_t origin_asn; /* rightmost AS number, 0 if the path is empty or ends in a set */
+	uint32_t first_asn; /* the neighbour AS: leftmost of the path if it begins with a sequence, else 0 */
 	uint16_t as_path_len; /* RFC 4271 9.1.2.2: a set counts 1; confederation segments count 0 */
 	uint16_t cluster_len; /* identifiers in CLUSTER_LIST */
 	uint16_t flags;

@@ -113,7 +113,6 @@ static void test_head(void **state)
 	assert_int_equal(a->origin, ATTR_ORIGIN_INCOMPLETE);
 	assert_int_equal(a->as_path_len, 3);
 	assert_int_equal(a->first_asn, 65001);
-	assert_int_equal(a->origin_asn, 0);
 	assert_int_equal(a->med, 50);
 	assert_int_equal(a->local_pref, 200);
 	assert_int_equal(a->originator_id, 0x0a000007);
@@ -333,7 +332,6 @@ static void test_prepend(void **state)
 		a = b;
 		assert_int_equal(a->as_path_len, i);
 		assert_int_equal(a->first_asn, i);
-		assert_int_equal(a->origin_asn, 1);
 		assert_true(attr_find(a, ATTR_AS_PATH, &r));
 		assert_int_equal(rd_left(&r), 4 * i + (i > 255 ? 4 : 2));
 	}
