@@ -134,10 +134,10 @@ enum {
 	ATTR_HAS_OTC = 1024,
 };
 
-/* Counted, immutable, one object per distinct value within its table. All fields derive from wire. */
+/* Counted, immutable, one object per distinct value within its table. All fields derive from wire. There may
+ * be a million of them: every byte here counts. */
 struct attr_set {
-	struct attr_set *next; /* the table's */
-	uint32_t refs, hash;
+	uint32_t refs;
 	uint32_t len;		/* bytes of wire */
 	uint32_t local_pref;	/* ATTR_LOCAL_PREF_DEFAULT if absent */
 	uint32_t med;		/* 0 if absent */
@@ -148,7 +148,6 @@ struct attr_set {
 	uint16_t cluster_len; /* identifiers in CLUSTER_LIST */
 	uint16_t flags;
 	uint8_t origin;
-	uint32_t split; /* where in wire the first code > NEXT_HOP begins */
 	uint8_t wire[];
 };
 

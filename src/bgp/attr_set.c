@@ -6,6 +6,7 @@
 #include "bgp/as_path.h"
 #include "bgp/attr.h"
 #include "bgp/attr_row.h"
+#include "bgp/cells.h"
 #include "bgp/msg.h"
 
 /* --- canonical bytes --- */
@@ -55,11 +56,19 @@ static struct rd item_value(const struct attr_item *it)
 
 /* --- the table of sets --- */
 
-#define BUCKETS_MIN 64
+#define SLOTS_MIN 64
+
+/* Open addressing, linear probing. The hashes are beside the sets' numbers, so probing and growing touch no
+ * set but the one that is looked for. */
+struct slot {
+	uint32_t hash;
+	uint32_t cell; /* 0 = empty */
+};
 
 struct attr_table {
-	struct attr_set **bucket;
-	size_t nbuckets, count, bytes;
+	struct slot *slot;
+	size_t nslots, count;
+	struct cells *cells;
 	uint64_t seed;
 	uint8_t wire[ATTR_SET_MAX]; /* the set being built */
 	uint8_t value[UINT16_MAX];  /* a value being built */
@@ -69,9 +78,10 @@ struct attr_table *attr_table_new(uint64_t seed)
 {
 	struct attr_table *t = xmalloc(sizeof(*t)); /* the big buffers stay untouched until used */
 
-	t->bucket = xcalloc(BUCKETS_MIN, sizeof(*t->bucket));
-	t->nbuckets = BUCKETS_MIN;
-	t->count = t->bytes = 0;
+	t->slot = xcalloc(SLOTS_MIN, sizeof(*t->slot));
+	t->nslots = SLOTS_MIN;
+	t->count = 0;
+	t->cells = cells_new();
 	t->seed = seed;
 	return t;
 }
@@ -81,7 +91,8 @@ void attr_table_free(struct attr_table *t)
 	if (!t)
 		return;
 	CHECK(!t->count);
-	free(t->bucket);
+	cells_free(t->cells);
+	free(t->slot);
 	free(t);
 }
 
@@ -92,7 +103,7 @@ size_t attr_table_count(const struct attr_table *t)
 
 size_t attr_table_bytes(const struct attr_table *t)
 {
-	return t->bytes + t->nbuckets * sizeof(*t->bucket) + sizeof(*t);
+	return cells_bytes(t->cells) + t->nslots * sizeof(*t->slot) + sizeof(*t);
 }
 
 static uint64_t mix(uint64_t a, uint64_t b)
@@ -118,21 +129,52 @@ static uint32_t hash_of(const struct attr_table *t, const uint8_t *p, size_t n)
 	return (uint32_t)(h ^ h >> 32);
 }
 
+static size_t slot_next(const struct attr_table *t, size_t i)
+{
+	return (i + 1) & (t->nslots - 1);
+}
+
+static size_t slot_home(const struct attr_table *t, uint32_t hash)
+{
+	return hash & (t->nslots - 1);
+}
+
+/* The first empty one for this hash. */
+static struct slot *slot_empty(const struct attr_table *t, uint32_t hash)
+{
+	size_t i = slot_home(t, hash);
+
+	while (t->slot[i].cell)
+		i = slot_next(t, i);
+	return &t->slot[i];
+}
+
 static void table_grow(struct attr_table *t)
 {
-	size_t n = t->nbuckets * 2;
-	struct attr_set **bucket = xcalloc(n, sizeof(*bucket));
+	struct slot *old = t->slot;
+	size_t n = t->nslots;
 
-	for (size_t i = 0; i < t->nbuckets; i++) {
-		for (struct attr_set *a = t->bucket[i], *next; a; a = next) {
-			next = a->next;
-			a->next = bucket[a->hash & (n - 1)];
-			bucket[a->hash & (n - 1)] = a;
-		}
+	t->nslots = n * 2;
+	t->slot = xcalloc(t->nslots, sizeof(*t->slot));
+	for (size_t i = 0; i < n; i++)
+		if (old[i].cell)
+			*slot_empty(t, old[i].hash) = old[i];
+	free(old);
+}
+
+/* Empties a slot: those behind it that could be nearer to their homes move up, so that probing never meets a
+ * gap before what it looks for. */
+static void slot_clear(struct attr_table *t, size_t hole)
+{
+	for (size_t i = slot_next(t, hole); t->slot[i].cell; i = slot_next(t, i)) {
+		size_t from_home = (i - slot_home(t, t->slot[i].hash)) & (t->nslots - 1);
+
+		if (from_home < ((i - hole) & (t->nslots - 1)))
+			continue;
+		t->slot[hole] = t->slot[i];
+		hole = i;
 	}
-	free(t->bucket);
-	t->bucket = bucket;
-	t->nbuckets = n;
+	t->slot[hole] = (struct slot){ 0 };
 }
 
 static void set_head(struct attr_set *a)
@@ -148,22 +190,25 @@ static void set_head(struct attr_set *a)
 			a->flags |= ATTR_HAS_UNKNOWN;
 		else if (row->head)
 			row->head(a, rd_of(it.at, it.len));
-		if (it.code < ATTR_NEXT_HOP)
-			a->split = (uint32_t)(r.at - a->wire);
 	}
 }
 
-static struct attr_set *set_new(struct attr_table *t, uint32_t hash, size_t len)
+static size_t set_size(size_t len)
 {
-	struct attr_set *a = xmalloc(sizeof(*a) + len);
+	return offsetof(struct attr_set, wire) + len;
+}
 
-	memset(a, 0, sizeof(*a));
+static uint32_t set_new(struct attr_table *t, size_t len)
+{
+	uint32_t cell = cells_take(t->cells, set_size(len));
+	struct attr_set *a = cells_at(t->cells, cell);
+
+	memset(a, 0, offsetof(struct attr_set, wire));
 	a->refs = 1;
-	a->hash = hash;
 	a->len = (uint32_t)len;
 	memcpy(a->wire, t->wire, len);
 	set_head(a);
-	return a;
+	return cell;
 }
 
 /* The set whose canonical bytes are the first len of t->wire. */
@@ -171,17 +216,19 @@ static struct attr_set *table_take(struct attr_table *t, size_t len)
 {
 	uint32_t hash = hash_of(t, t->wire, len);
 
-	for (struct attr_set *a = t->bucket[hash & (t->nbuckets - 1)]; a; a = a->next)
-		if (a->hash == hash && a->len == len && !memcmp(a->wire, t->wire, len))
+	for (size_t i = slot_home(t, hash); t->slot[i].cell; i = slot_next(t, i)) {
+		if (t->slot[i].hash != hash)
+			continue;
+		struct attr_set *a = cells_at(t->cells, t->slot[i].cell);
+		if (a->len == len && !memcmp(a->wire, t->wire, len))
 			return attr_ref(a);
-	if (t->count >= t->nbuckets)
+	}
+	if (t->count >= t->nslots / 8 * 7)
 		table_grow(t);
-	struct attr_set *a = set_new(t, hash, len), **at = &t->bucket[hash & (t->nbuckets - 1)];
-	a->next = *at;
-	*at = a;
+	struct slot *s = slot_empty(t, hash);
+	*s = (struct slot){ hash, set_new(t, len) };
 	t->count++;
-	t->bytes += sizeof(*a) + len;
-	return a;
+	return cells_at(t->cells, s->cell);
 }
 
 struct attr_set *attr_ref(struct attr_set *a)
@@ -195,15 +242,15 @@ void attr_unref(struct attr_table *t, struct attr_set *a)
 {
 	if (!a || --a->refs)
 		return;
-	struct attr_set **at = &t->bucket[a->hash & (t->nbuckets - 1)];
-	while (*at != a) {
-		CHECK(*at);
-		at = &(*at)->next;
+	uint32_t hash = hash_of(t, a->wire, a->len);
+	size_t i = slot_home(t, hash);
+	while (t->slot[i].hash != hash || cells_at(t->cells, t->slot[i].cell) != a) {
+		CHECK(t->slot[i].cell);
+		i = slot_next(t, i);
 	}
-	*at = a->next;
+	cells_give(t->cells, t->slot[i].cell, set_size(a->len));
+	slot_clear(t, i);
 	t->count--;
-	t->bytes -= sizeof(*a) + a->len;
-	free(a);
 }
 
 /* --- from a message to a set --- */
@@ -475,15 +522,28 @@ size_t attr_size(const struct attr_set *a, const struct addr *nexthop, bool as4)
 	return (as4 ? a->len : size_as2(a)) + (nexthop && nexthop->family == AF_INET ? item_size(4) : 0);
 }
 
+/* Where NEXT_HOP belongs among the canonical bytes. */
+static size_t nexthop_at(const struct attr_set *a)
+{
+	struct rd r = rd_of(a->wire, a->len);
+	struct attr_item it;
+	size_t at = 0;
+
+	while (item_next(&r, &it) && it.code < ATTR_NEXT_HOP)
+		at = (size_t)(r.at - a->wire);
+	return at;
+}
+
 void attr_encode(const struct attr_set *a, const struct addr *nexthop, bool as4, struct wr *w)
 {
 	if (!as4) {
 		encode_as2(a, nexthop, w);
 		return;
 	}
-	wr_bytes(w, a->wire, a->split);
+	size_t split = nexthop_at(a);
+	wr_bytes(w, a->wire, split);
 	put_nexthop(nexthop, w);
-	wr_bytes(w, a->wire + a->split, a->len - a->split);
+	wr_bytes(w, a->wire + split, a->len - split);
 }
 
 /* --- showing --- */
