@@ -228,6 +228,20 @@ static struct cause why_not_connected(const struct ipc_peer *to, int error)
 		return CAUSE("no answer from %s port %u", a, to->port);
 	if (error == EADDRNOTAVAIL && addr_is_set(&to->local))
 		return CAUSE("this node does not have the local address %s", addr_format(&to->local, l));
+	if (error == EOPNOTSUPP && to->password[0])
+		return CAUSE("no session with %s: this kernel cannot sign TCP segments (CONFIG_TCP_MD5SIG); "
+			     "run one "
+			     "that can, or remove the password at both ends",
+			     a);
+	if (error == ENOMEM && to->password[0])
+		return CAUSE(
+			"no session with %s: the kernel has no room for its TCP MD5 key; raise the sysctl "
+			"net.core.optmem_max",
+			a);
+	if (error == EOPNOTSUPP)
+		return CAUSE("no session with %s: this kernel cannot check the TTL of what it receives "
+			     "(ttlSecurity); run a newer one, or remove ttlSecurity",
+			     a);
 	return CAUSE("connecting to %s port %u: %s", a, to->port, strerror(error));
 }
 

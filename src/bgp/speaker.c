@@ -421,6 +421,22 @@ uint64_t speaker_on_accept(struct speaker *s, const struct addr *local, const st
 	return p ? peer_accept(p, local, now) : 0;
 }
 
+const struct ipc_peer *speaker_conn_peer(const struct speaker *s, uint64_t conn)
+{
+	const struct conn *c;
+
+	map_find(s->conns, &conn, c);
+	return c ? &c->peer->conf : NULL;
+}
+
+const struct ipc_peer *speaker_peer(const struct speaker *s, const struct addr *remote)
+{
+	const struct peer *p;
+
+	map_find(s->peers, remote, p);
+	return p ? &p->conf : NULL;
+}
+
 void speaker_on_connected(struct speaker *s, uint64_t conn, const struct addr *local, usec_t now)
 {
 	struct conn *c = conn_find(s, conn);

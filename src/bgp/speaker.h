@@ -60,6 +60,9 @@ void speaker_on_ipc(struct speaker *s, const struct ipc_msg *m, usec_t now);
  * byte is read. */
 uint64_t speaker_on_accept(struct speaker *s, const struct addr *local, const struct addr *remote,
 			   usec_t now);
+/* How the peer of a connection, or at an address, is configured; NULL if there is none. */
+const struct ipc_peer *speaker_conn_peer(const struct speaker *s, uint64_t conn);
+const struct ipc_peer *speaker_peer(const struct speaker *s, const struct addr *remote);
 void speaker_on_connected(struct speaker *s, uint64_t conn, const struct addr *local, usec_t now);
 void speaker_on_data(struct speaker *s, uint64_t conn, const void *bytes, size_t n, usec_t now);
 void speaker_on_writable(struct speaker *s, uint64_t conn, usec_t now);
