@@ -1,7 +1,13 @@
-/* Accepting: every source that is no peer is closed before a byte of it is read. */
+/*
+ * Accepting: every source that is no peer is closed before a byte of it is read. A peer with a password gets
+ * no further than its first SYN without it: the kernel looks for its key on the listening socket, so every
+ * listening socket has the keys of all peers of its family.
+ */
 #include "bgp/listen.h"
 
 #include "base/list.h"
+#include "base/map.h"
+#include "bgp/sockopt.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -15,22 +21,33 @@ struct listener {
 	struct timer pause;
 };
 
+struct key {
+	UT_hash_handle hh; /* by remote */
+	struct addr remote;
+	char password[IPC_PASS_MAX];
+	bool refused; /* and said so */
+};
+
 struct listeners {
 	struct loop *loop;
 	struct task *turn;
 	struct sessions *sessions;
 	struct speaker *speaker;
+	void (*complain)(const char *sentence);
 	struct list list;
 	size_t n;
+	struct key *keys;
 };
 
-struct listeners *listeners_new(struct loop *l, struct task *turn, struct sessions *ss)
+struct listeners *listeners_new(struct loop *l, struct task *turn, struct sessions *ss,
+				void (*complain)(const char *sentence))
 {
 	struct listeners *ls = xcalloc(1, sizeof(*ls));
 
 	ls->loop = l;
 	ls->turn = turn;
 	ls->sessions = ss;
+	ls->complain = complain;
 	list_init(&ls->list);
 	return ls;
 }
@@ -50,13 +67,86 @@ static void listener_free(struct listener *l)
 	free(l);
 }
 
+static void key_free(struct listeners *ls, struct key *k)
+{
+	map_del(ls->keys, k);
+	explicit_bzero(k->password, sizeof(k->password));
+	free(k);
+}
+
 void listeners_free(struct listeners *ls)
 {
+	struct key *k, *tmp;
+
 	if (!ls)
 		return;
 	while (!list_empty(&ls->list))
 		listener_free(list_entry(ls->list.next, struct listener, node));
+	map_each (ls->keys, k, tmp)
+		key_free(ls, k);
 	free(ls);
+}
+
+/* Keys. */
+
+static void complain(struct listeners *ls, struct key *k, int error)
+{
+	const struct ipc_peer *peer = speaker_peer(ls->speaker, &k->remote);
+	char a[ADDR_STR_MAX];
+	struct err e = { 0 };
+
+	if (k->refused)
+		return;
+	k->refused = true;
+	err_set(&e, error, "%m");
+	if (error == EOPNOTSUPP)
+		err_set(&e, error,
+			"this kernel cannot sign TCP segments (CONFIG_TCP_MD5SIG); run one that can, or "
+			"remove the "
+			"password at both ends");
+	else if (error == ENOMEM)
+		err_set(&e, error,
+			"there is no room for its key on a listening socket; raise the sysctl "
+			"net.core.optmem_max");
+	err_in(&e, "no session with peer %s (%s), because of its password", peer ? peer->name : "",
+	       addr_format(&k->remote, a));
+	ls->complain(e.msg);
+}
+
+static void put_key(struct listener *l, struct key *k)
+{
+	if (l->where.addr.family != k->remote.family)
+		return;
+	int r = sockopt_key(l->fd, &k->remote, k->password);
+	if (r < 0)
+		complain(l->all, k, -r);
+}
+
+static struct key *get_key(struct listeners *ls, const struct addr *remote)
+{
+	struct key *k;
+
+	map_find(ls->keys, remote, k);
+	if (k)
+		return k;
+	k = xcalloc(1, sizeof(*k));
+	k->remote = *remote;
+	map_add(ls->keys, remote, k);
+	return k;
+}
+
+void listeners_key(struct listeners *ls, const struct addr *remote, const char *password)
+{
+	struct key *k = get_key(ls, remote);
+	struct listener *l;
+
+	k->refused = false;
+	memset(k->password, 0, sizeof(k->password));
+	memcpy(k->password, password, strnlen(password, sizeof(k->password) - 1));
+	list_each (l, &ls->list, node)
+		put_key(l, k);
+	if (!password[0])
+		key_free(ls, k);
 }
 
 /* One connection. False if there are no more, or none can be taken. syscalls: accept4 getsockname close */
@@ -85,19 +175,28 @@ static bool accept_one(struct listener *l)
 	uint64_t conn = speaker_on_accept(ls->speaker, &local, &remote, loop_now(ls->loop));
 	if (!conn)
 		return true;
-	sessions_tune(fd, remote.family);
 	sessions_adopt(ls->sessions, conn, take_fd(fd));
 	return true;
 }
 
-static void on_ready(struct io *io, int events)
+static void accept_all(struct listener *l)
 {
-	struct listener *l = container_of(io, struct listener, io);
-
 	for (int i = 0; i < LISTEN_ACCEPT_MAX; i++)
 		if (!accept_one(l))
 			break;
 	loop_soon(l->all->loop, l->all->turn);
+}
+
+static void on_ready(struct io *io, int events)
+{
+	accept_all(container_of(io, struct listener, io));
+}
+
+/* Who has got through the handshake already is not turned away. */
+static void listener_close(struct listener *l)
+{
+	accept_all(l);
+	listener_free(l);
 }
 
 static void on_pause_end(struct timer *t, usec_t now)
@@ -119,7 +218,7 @@ void listeners_del(struct listeners *ls, const struct ipc_listen *where)
 
 	list_each_safe (l, tmp, &ls->list, node)
 		if (same(&l->where, where))
-			listener_free(l);
+			listener_close(l);
 }
 
 uint8_t listeners_list(const struct listeners *ls, struct ipc_listen ret[static IPC_LISTEN_MAX])
@@ -172,6 +271,7 @@ int listeners_add(struct listeners *ls, const struct ipc_listen *where, int fd_t
 		return err_set(e, ENOSPC, "listen on %s port %u: %d addresses are the limit", a, where->port,
 			       IPC_LISTEN_MAX);
 	struct listener *l = xcalloc(1, sizeof(*l));
+	struct key *k, *tmp;
 	l->all = ls;
 	l->where = *where;
 	l->fd = take_fd(fd);
@@ -179,6 +279,9 @@ int listeners_add(struct listeners *ls, const struct ipc_listen *where, int fd_t
 	timer_init(&l->pause, on_pause_end);
 	list_add_tail(&ls->list, &l->node);
 	ls->n++;
+	sockopt_listener(l->fd, where->addr.family);
+	map_each (ls->keys, k, tmp)
+		put_key(l, k);
 	int r = loop_watch(ls->loop, &l->io, l->fd, LOOP_READ, e);
 	if (r < 0)
 		listener_free(l);

@@ -10,7 +10,9 @@
 
 struct listeners;
 
-struct listeners *listeners_new(struct loop *l, struct task *turn, struct sessions *ss);
+/* complain gets a sentence for the log about each key the kernel refuses. */
+struct listeners *listeners_new(struct loop *l, struct task *turn, struct sessions *ss,
+				void (*complain)(const char *sentence));
 void listeners_set_speaker(struct listeners *ls, struct speaker *s);
 void listeners_free(struct listeners *ls);
 
@@ -18,5 +20,7 @@ void listeners_free(struct listeners *ls);
  * or -errno, and a sentence; fd is closed then. */
 int listeners_add(struct listeners *ls, const struct ipc_listen *l, int fd, struct err *e);
 void listeners_del(struct listeners *ls, const struct ipc_listen *l);
+/* As speaker_io.key: for all listening sockets of the family, those there are and those to come. */
+void listeners_key(struct listeners *ls, const struct addr *remote, const char *password);
 /* What is listened on, for HELLO. */
 uint8_t listeners_list(const struct listeners *ls, struct ipc_listen ret[static IPC_LISTEN_MAX]);

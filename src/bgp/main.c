@@ -69,6 +69,16 @@ static void io_note(void *arg, const char *line)
 	log_info("%s", line);
 }
 
+static void io_key(void *arg, const struct addr *remote, const char *password)
+{
+	listeners_key(((struct edge *)arg)->listeners, remote, password);
+}
+
+static void on_refused_key(const char *sentence)
+{
+	log_error("%s", sentence);
+}
+
 /* struct ipc_server_events */
 
 static void on_hello(void *arg, struct ipc_hello *ret)
@@ -140,14 +150,22 @@ static int open_socket(const char *path, struct err *e)
 
 static int make_core(struct edge *g)
 {
-	struct speaker_io io = { g, io_dial, io_send, io_close, io_up, io_up_ready, io_wake, io_note };
+	struct speaker_io io = { .arg = g,
+				 .dial = io_dial,
+				 .send = io_send,
+				 .close = io_close,
+				 .up = io_up,
+				 .up_ready = io_up_ready,
+				 .wake = io_wake,
+				 .note = io_note,
+				 .key = io_key };
 	uint64_t seed;
 
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return -EIO;
 	g->epoch = (uint64_t)loop_wall(g->loop);
 	g->sessions = sessions_new(g->loop, &g->turn);
-	g->listeners = listeners_new(g->loop, &g->turn, g->sessions);
+	g->listeners = listeners_new(g->loop, &g->turn, g->sessions, on_refused_key);
 	g->speaker = speaker_new(&io, loop_timers(g->loop), seed, loop_now(g->loop));
 	sessions_set_speaker(g->sessions, g->speaker);
 	listeners_set_speaker(g->listeners, g->speaker);

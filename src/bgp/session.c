@@ -1,15 +1,14 @@
 /*
- * TCP connections of the speaker. Small messages must not wait for each other (TCP_NODELAY), and BGP must get
- * through where everything else is dropped (CS6). A connection that we close after a NOTIFICATION is shut
- * down and read to its end first, for a moment: closing at once would answer the peer's last bytes with a
- * reset, and the reset would overtake the NOTIFICATION.
+ * TCP connections of the speaker. A connection that we close after a NOTIFICATION is shut down and read to
+ * its end first, for a moment: closing at once would answer the peer's last bytes with a reset, and the reset
+ * would overtake the NOTIFICATION.
  */
 #include "bgp/session.h"
 
 #include "base/map.h"
+#include "bgp/sockopt.h"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 struct session {
@@ -77,18 +76,6 @@ void sessions_free(struct sessions *ss)
 	free(ss);
 }
 
-/* syscalls: setsockopt */
-void sessions_tune(int fd, uint8_t family)
-{
-	int one = 1, tos = SESSION_TOS;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (family == AF_INET)
-		setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
-	else
-		setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
-}
-
 static struct session *session_add(struct sessions *ss, uint64_t id, int fd, bool connecting)
 {
 	struct session *s = xcalloc(1, sizeof(*s));
@@ -117,7 +104,8 @@ static int watch(struct session *s, int events)
 	return loop_watch(s->all->loop, &s->io, s->fd, events, NULL);
 }
 
-/* The local port is chosen only at connect: many connections from one address do not use up all ports. */
+/* The local port is chosen only at connect: many connections from one address do not use up all ports. The
+ * option is IPv4's by name only. */
 static int bind_local(int fd, const struct addr *local)
 {
 	struct sockaddr_storage ss;
@@ -140,9 +128,9 @@ int sessions_dial(void *arg, uint64_t conn, const struct ipc_peer *peer)
 
 	if (fd < 0)
 		return -errno;
-	sessions_tune(fd, peer->remote.family);
-	int r = bind_local(fd, &peer->local);
-	if (r < 0)
+	sockopt_all(fd, peer->remote.family);
+	int r = sockopt_peer(fd, peer);
+	if (r < 0 || (r = bind_local(fd, &peer->local)) < 0)
 		return r;
 	if (connect(fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS)
 		return -errno;
@@ -157,13 +145,18 @@ int sessions_dial(void *arg, uint64_t conn, const struct ipc_peer *peer)
 
 void sessions_adopt(struct sessions *ss, uint64_t conn, int fd)
 {
+	const struct ipc_peer *peer = speaker_conn_peer(ss->speaker, conn);
 	struct session *s = session_add(ss, conn, fd, false);
 
-	if (watch(s, LOOP_READ) == 0)
+	sockopt_all(fd, peer->remote.family);
+	int r = sockopt_peer(fd, peer);
+	if (r == 0)
+		r = watch(s, LOOP_READ);
+	if (r == 0)
 		return;
 	map_del(ss->table, s);
 	session_free(s);
-	speaker_on_closed(ss->speaker, conn, ENOMEM, loop_now(ss->loop));
+	speaker_on_closed(ss->speaker, conn, -r, loop_now(ss->loop));
 	loop_soon(ss->loop, ss->turn);
 }
 

@@ -12,7 +12,6 @@
 #define SESSION_READ_MAX   65536     /* bytes of one read; one buffer serves all connections */
 #define SESSION_LINGER_MAX 256	     /* closed connections still delivering their last bytes */
 #define SESSION_LINGER	   (1 * SEC) /* ... each for so long at most */
-#define SESSION_TOS	   0xc0	     /* CS6, network control (RFC 4271 via RFC 791) */
 
 struct sessions;
 
@@ -28,7 +27,6 @@ int sessions_dial(void *arg, uint64_t conn, const struct ipc_peer *peer);
 ssize_t sessions_send(void *arg, uint64_t conn, const void *bytes, size_t n);
 void sessions_close(void *arg, uint64_t conn);
 
-/* An accepted socket that the speaker has given the number conn; takes fd. */
+/* An accepted socket that the speaker has given the number conn; takes fd. It gets what its peer asks for; a
+ * socket that cannot have it is closed, and the core is told why. */
 void sessions_adopt(struct sessions *ss, uint64_t conn, int fd);
-/* What every BGP socket gets: no delay, CS6. Errors do not matter. */
-void sessions_tune(int fd, uint8_t family);
