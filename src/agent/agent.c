@@ -32,22 +32,56 @@ static unsigned may_delete(const struct agent *a)
 	return store | speaker;
 }
 
+static void try_later(struct agent *a)
+{
+	if (!timer_armed(&a->retry))
+		timer_start(a->timers, &a->retry, a->io.now(a->io.arg) + AGENT_RETRY);
+}
+
+/* Every address of both families; with bindMode NodeIP only the node's own, and nothing while it has none. */
+static size_t where_to_listen(const struct agent *a, struct ipc_listen ret[static 2])
+{
+	const struct node *me = world_me(&a->world);
+	const struct addr any[] = { { .family = AF_INET }, { .family = AF_INET6 } };
+	const struct addr own[] = { me ? me->ipv4 : (struct addr){ 0 }, me ? me->ipv6 : (struct addr){ 0 } };
+	const struct addr *from = world_binds_node_ip(&a->world) ? own : any;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(any); i++)
+		if (from[i].family)
+			ret[n++] = (struct ipc_listen){ .addr = from[i], .port = world_port(&a->world) };
+	return n;
+}
+
+static bool listens_there(const struct agent *a, const struct ipc_listen *where, size_t n)
+{
+	bool same = a->listening && a->nlisten == n;
+
+	for (size_t i = 0; same && i < n; i++)
+		same = addr_eq(&a->listen[i].addr, &where[i].addr) && a->listen[i].port == where[i].port;
+	return same;
+}
+
 static void listen_as_configured(struct agent *a)
 {
-	uint16_t port = world_port(&a->world);
+	struct ipc_listen where[ARRAY_SIZE(a->listen)];
+	size_t n = where_to_listen(a, where);
 	struct err e = { 0 };
 
-	if (!a->world.synced || !a->fib.connected || port == a->listening)
+	if (!a->world.synced || !a->fib.connected || listens_there(a, where, n))
 		return;
-	if (a->io.listen(a->io.arg, port, &e) < 0) {
+	if (a->io.listen(a->io.arg, where, n, &e) < 0) {
 		/* Tried again in every turn, said once. */
 		if (strcmp(a->listen_fault, e.msg) != 0)
 			log_error("%s", e.msg);
 		snprintf(a->listen_fault, sizeof(a->listen_fault), "%s", e.msg);
+		try_later(a);
 		return;
 	}
 	a->listen_fault[0] = '\0';
-	a->listening = port;
+	a->listening = true;
+	a->nlisten = n;
+	memcpy(a->listen, where, n * sizeof(where[0]));
 }
 
 static void tell_stated(struct agent *a)
@@ -68,8 +102,8 @@ static void apply_routes(struct agent *a)
 
 	if (left == ROUTES_MORE)
 		a->io.soon(a->io.arg);
-	else if (left == ROUTES_LATER && !timer_armed(&a->retry))
-		timer_start(a->timers, &a->retry, a->io.now(a->io.arg) + AGENT_RETRY);
+	else if (left == ROUTES_LATER)
+		try_later(a);
 	if (e.code)
 		log_err(&e, "program routes");
 }
@@ -227,7 +261,7 @@ void agent_on_speaker(struct agent *a, bool connected, bool fresh)
 	/* Also one that was there before may have missed the last sockets; what it has, it is not given
 	 * again.
 	 */
-	a->listening = 0;
+	a->listening = false;
 	peers_restate(a);
 	origins_restate(a);
 	a->stating = true;

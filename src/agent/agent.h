@@ -27,9 +27,8 @@ struct agent_io {
 	/* A message for the speaker; dropped while none is connected (everything is stated again then). */
 	void (*to_speaker)(void *arg, const struct ipc_msg *m);
 	uint32_t (*speaker_pid)(void *arg); /* 0 while none is connected */
-	/* Have the speaker listen on port, on every address of both families. 0, or -errno with a sentence
-	 * (port in use). */
-	int (*listen)(void *arg, uint16_t port, struct err *e);
+	/* Have the speaker listen on exactly these. 0, or -errno with a sentence (port in use). */
+	int (*listen)(void *arg, const struct ipc_listen *where, size_t n, struct err *e);
 };
 
 #define AGENT_ROUTE_BUDGET   256	/* kernel operations in one turn; there may be more at once */
@@ -51,8 +50,10 @@ struct agent {
 	struct fib fib;
 	struct timer compare, retry;
 	bool settling;
-	bool stating;	    /* the speaker has not been told yet that this is all */
-	uint16_t listening; /* port, 0 = none yet */
+	bool stating;	/* the speaker has not been told yet that this is all */
+	bool listening; /* ... on these, one of each family at most: */
+	size_t nlisten;
+	struct ipc_listen listen[2];
 	char listen_fault[ERR_MSG_MAX];
 };
 

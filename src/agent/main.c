@@ -75,10 +75,10 @@ static uint32_t io_speaker_pid(void *arg)
 	return speakerlink_pid(((struct daemon *)arg)->link);
 }
 
-static int io_listen(void *arg, uint16_t port, struct err *e)
+static int io_listen(void *arg, const struct ipc_listen *where, size_t n, struct err *e)
 {
 	struct daemon *d = arg;
-	int r = speakerlink_listen(d->link, port, e);
+	int r = speakerlink_listen(d->link, where, n, e);
 
 	/* A daemon that cannot do its work from the start had better say so and end. */
 	d->listened |= r == 0;

@@ -255,80 +255,125 @@ uint32_t speakerlink_pid(const struct speakerlink *s)
 
 /* ---- listening ---- */
 
-static bool has(const struct speakerlink *s, uint8_t family, uint16_t port)
+static bool same(const struct ipc_listen *a, const struct ipc_listen *b)
 {
-	for (size_t i = 0; i < s->hello.nlisten; i++)
-		if (s->hello.listen[i].addr.family == family && s->hello.listen[i].port == port)
+	return addr_eq(&a->addr, &b->addr) && a->port == b->port;
+}
+
+static bool among(const struct ipc_listen *one, const struct ipc_listen *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (same(one, &all[i]))
 			return true;
 	return false;
 }
 
-/* needs: CAP_NET_BIND_SERVICE for ports below 1024 */
-static int open_listener(uint8_t family, uint16_t port, struct err *e)
+/* Is the speaker on this port already, by another address of the family? */
+static bool shares_port(const struct speakerlink *s, const struct ipc_listen *where)
 {
-	struct addr any = { .family = family };
-	struct sockaddr_storage ss;
-	socklen_t len = addr_to_sockaddr(&any, port, &ss);
+	for (size_t i = 0; i < s->hello.nlisten; i++) {
+		const struct ipc_listen *l = &s->hello.listen[i];
+		if (l->addr.family == where->addr.family && l->port == where->port && !same(l, where))
+			return true;
+	}
+	return false;
+}
+
+static int why_not(const struct ipc_listen *where, int error, struct err *e)
+{
+	char a[ADDR_STR_MAX], on[ADDR_STR_MAX + 32];
+	bool any = addr_is_unspecified(&where->addr);
+
+	snprintf(on, sizeof(on), "%s%sTCP port %u", any ? "" : addr_format(&where->addr, a), any ? "" : ", ",
+		 where->port);
+	if (error == EADDRINUSE)
+		return err_set(
+			e, error,
+			"listen on %s: another BGP daemon (bird, frr, calico-node, a second koratd) has it; "
+			"stop it, or set listenPort in BGPConfiguration default",
+			on);
+	if (error == EACCES)
+		return err_set(
+			e, error,
+			"listen on %s: not allowed; koratd needs CAP_NET_BIND_SERVICE for ports below 1024",
+			on);
+	return err_set(e, error, "listen on %s: %m", on);
+}
+
+static void set(int fd, int level, int option)
+{
 	int one = 1;
+
+	setsockopt(fd, level, option, &one, sizeof(one));
+}
+
+/*
+ * SO_REUSEPORT lets a second socket of ours bind one address of a port beside the one that has every address,
+ * or the other way round, so that neither has to be closed first. Both must have it, the first from when it
+ * listens on; the second asks for it only in that case. So everybody else on our port is refused as ever.
+ * IP_FREEBIND: the address may be the node's a little later, or again.
+ * needs: CAP_NET_BIND_SERVICE for ports below 1024
+ */
+static int open_listener(const struct ipc_listen *where, bool beside, struct err *e)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(&where->addr, where->port, &ss);
+	uint8_t family = where->addr.family;
 	own_fd int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return err_set(e, errno, "open a BGP socket: %m");
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	set(fd, SOL_SOCKET, SO_REUSEADDR);
 	if (family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, 4096) < 0) {
-		if (errno == EADDRINUSE)
-			return err_set(e, EADDRINUSE,
-				       "listen on TCP port %u: another BGP daemon (bird, frr, calico-node, a "
-				       "second koratd) has it; stop it, or set "
-				       "listenPort in BGPConfiguration default",
-				       port);
-		if (errno == EACCES)
-			return err_set(e, EACCES,
-				       "listen on TCP port %u: not allowed; koratd needs "
-				       "CAP_NET_BIND_SERVICE for ports below 1024",
-				       port);
-		return err_set(e, errno, "listen on TCP port %u: %m", port);
-	}
+		set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	set(fd, IPPROTO_IP, IP_FREEBIND);
+	if (beside)
+		set(fd, SOL_SOCKET, SO_REUSEPORT);
+	if (bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, 4096) < 0)
+		return why_not(where, errno, e);
+	set(fd, SOL_SOCKET, SO_REUSEPORT);
 	return take_fd(fd);
 }
 
-static void close_others(struct speakerlink *s, uint16_t port)
+static void close_others(struct speakerlink *s, const struct ipc_listen *where, size_t n)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < s->hello.nlisten; i++) {
 		struct ipc_msg m = { .type = IPC_UNLISTEN, .listen = s->hello.listen[i] };
-		if (s->hello.listen[i].port != port)
-			enqueue(s, &m, -1);
+		if (among(&m.listen, where, n))
+			s->hello.listen[kept++] = m.listen;
 		else
-			s->hello.listen[kept++] = s->hello.listen[i];
+			enqueue(s, &m, -1);
 	}
 	s->hello.nlisten = (uint8_t)kept;
 }
 
-static int listen_one(struct speakerlink *s, uint8_t family, uint16_t port, struct err *e)
+static int listen_one(struct speakerlink *s, const struct ipc_listen *where, struct err *e)
 {
-	struct ipc_msg m = { .type = IPC_LISTEN, .listen = { .addr = { .family = family }, .port = port } };
+	struct ipc_msg m = { .type = IPC_LISTEN, .listen = *where };
 
-	if (has(s, family, port) || s->hello.nlisten == IPC_LISTEN_MAX)
+	if (among(where, s->hello.listen, s->hello.nlisten))
 		return 0;
-	int fd = open_listener(family, port, e);
-	if (fd == -EAFNOSUPPORT && family == AF_INET6)
+	int fd = open_listener(where, shares_port(s, where), e);
+	if (fd == -EAFNOSUPPORT && where->addr.family == AF_INET6)
 		return 0; /* a kernel without IPv6 */
 	if (fd < 0)
 		return fd;
-	/* Remembered one by one: should the other family fail, this one is not opened a second time. */
+	/* Remembered one by one: should the next one fail, this one is not opened a second time. */
 	s->hello.listen[s->hello.nlisten++] = m.listen;
 	enqueue(s, &m, fd);
 	return 0;
 }
 
-int speakerlink_listen(struct speakerlink *s, uint16_t port, struct err *e)
+int speakerlink_listen(struct speakerlink *s, const struct ipc_listen *where, size_t n, struct err *e)
 {
-	if (listen_one(s, AF_INET, port, e) < 0 || listen_one(s, AF_INET6, port, e) < 0)
-		return -e->code;
-	close_others(s, port);
+	/* Many failures leave many behind: better a gap than nothing. */
+	if (s->hello.nlisten + n > IPC_LISTEN_MAX)
+		close_others(s, where, n);
+	for (size_t i = 0; i < n; i++)
+		if (listen_one(s, &where[i], e) < 0)
+			return -e->code;
+	close_others(s, where, n);
 	return 0;
 }

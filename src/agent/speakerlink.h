@@ -23,7 +23,8 @@ struct speakerlink_events {
 struct speakerlink *speakerlink_new(struct loop *l, const char *path, const struct speakerlink_events *ev);
 void speakerlink_free(struct speakerlink *s);
 void speakerlink_send(struct speakerlink *s, const struct ipc_msg *m);
-/* Makes the speaker listen on port, on every IPv4 and IPv6 address: opens the sockets here (where the
- * privilege is) and passes them, unless it has them already; has it close others. */
-int speakerlink_listen(struct speakerlink *s, uint16_t port, struct err *e);
+/* Makes the speaker listen on exactly these: opens the sockets here (where the privilege is) and passes them,
+ * unless it has them already, and has it close all others afterwards. An unspecified address is every address
+ * of its family. If one cannot be had, those before it are, and nothing is closed. */
+int speakerlink_listen(struct speakerlink *s, const struct ipc_listen *where, size_t n, struct err *e);
 uint32_t speakerlink_pid(const struct speakerlink *s); /* 0 while not connected */

@@ -489,6 +489,12 @@ uint16_t world_port(const struct world *w)
 	return w->bgp_default.port ? w->bgp_default.port : BGPCONFIG_PORT_DEFAULT;
 }
 
+/* Calico reads it from "default" only. */
+bool world_binds_node_ip(const struct world *w)
+{
+	return w->bgp_default.bind_node_ip;
+}
+
 /* ---- the IPAM machine's view ---- */
 
 static const struct block *view_block(void *arg, const struct prefix *cidr, int64_t *rev)

@@ -124,6 +124,7 @@ bool world_holds(const struct world *w, const struct affinity *a);
 bool world_owns(const struct world *w, const struct prefix *cidr);
 uint32_t world_asn(const struct world *w, const struct node *n); /* n NULL = the cluster's */
 uint16_t world_port(const struct world *w);
+bool world_binds_node_ip(const struct world *w); /* listen on the node's own addresses only */
 
 /* The IPAM machine's view of this world. */
 void world_view(struct world *w, struct ipam_view *ret);

@@ -275,13 +275,14 @@ static uint32_t io_speaker_pid(void *arg)
 	return n->greeted ? 1000 + n->index : 0;
 }
 
-static int io_listen(void *arg, uint16_t port, struct err *e)
+/* The simulated TCP knows ports, not addresses to listen on. */
+static int io_listen(void *arg, const struct ipc_listen *where, size_t n, struct err *e)
 {
-	struct ipc_msg m = { .type = IPC_LISTEN };
-
-	m.listen.addr.family = AF_INET;
-	m.listen.port = port;
-	io_to_speaker(arg, &m);
+	for (size_t i = 0; i < n; i++) {
+		struct ipc_msg m = { .type = IPC_LISTEN, .listen = where[i] };
+		if (where[i].addr.family == AF_INET)
+			io_to_speaker(arg, &m);
+	}
 	return 0;
 }
 

@@ -44,6 +44,14 @@ static void hang_up(struct play *p)
 	p->greeted = false;
 }
 
+static int listen_on_all(struct play *p, uint16_t port, struct err *e)
+{
+	struct ipc_listen where[] = { { .addr.family = AF_INET, .port = port },
+				      { .addr.family = AF_INET6, .port = port } };
+
+	return speakerlink_listen(p->link, where, 2, e);
+}
+
 static void on_state(void *arg, bool connected, bool fresh)
 {
 	struct play *p = arg;
@@ -58,10 +66,10 @@ static void on_state(void *arg, bool connected, bool fresh)
 		p->die_at_once = false;
 		hang_up(p);
 		/* The first of its messages finds out; the others must leave nothing behind. */
-		assert_int_equal(speakerlink_listen(p->link, 17901, &e), 0);
+		assert_int_equal(listen_on_all(p, 17901, &e), 0);
 	}
 	if (p->busy) {
-		assert_int_equal(speakerlink_listen(p->link, p->busy, &e), -EADDRINUSE);
+		assert_int_equal(listen_on_all(p, p->busy, &e), -EADDRINUSE);
 		/* The IPv4 half is the speaker's by now, and must not be in our own way. */
 		p->failed_half = true;
 	}
@@ -165,7 +173,7 @@ static void one_family_of_the_port_is_in_use(void **state)
 	loop_run(p.loop);
 	assert_true(p.failed_half);
 	close(other);
-	assert_int_equal(speakerlink_listen(p.link, p.busy, &e), 0);
+	assert_int_equal(listen_on_all(&p, p.busy, &e), 0);
 	tear_down(&p, path);
 }
 
