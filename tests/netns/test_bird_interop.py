@@ -227,7 +227,7 @@ def test_external_peer(pair):
     ours.say("dump 10.8.152.192/26")
     wait_for("dump", lambda: "dump-end" in ours.lines)
     row = [x for x in ours.lines if x.startswith("path ")][0]
-    assert "aslen 1 first 65001" in row and "best: the only path" in row
+    assert "aslen 1 first 65001" in row and " best [" in row and ": the only path" in row
 
 
 def test_we_are_passive(pair):
