@@ -20,6 +20,8 @@
  *	listen PORT
  *	stated
  *	dump [PREFIX]
+ *	quiet		from now on print only what is said of peers
+ *	reachable	answer every watch at once: up
  *	reconnect	as an agent that was restarted
  *	quit [kill]
  *
@@ -45,6 +47,8 @@ struct drive {
 	pid_t child;
 	int fd;
 	bool done;
+	bool quiet;	/* of what is read only what is said of peers is printed */
+	bool reachable; /* every next hop the speaker asks about is */
 };
 
 static void stamp(void)
@@ -543,6 +547,10 @@ static void say(struct drive *d, char *line)
 		send_msg(d, &m, -1);
 	} else if (!strcmp(w, "dump")) {
 		say_dump(d, &save);
+	} else if (!strcmp(w, "quiet")) {
+		d->quiet = true;
+	} else if (!strcmp(w, "reachable")) {
+		d->reachable = true;
 	} else if (!strcmp(w, "reconnect")) {
 		close(d->fd);
 		connect_speaker(d);
@@ -633,6 +641,13 @@ static void print_msg(const struct ipc_msg *m)
 	}
 }
 
+static void answer_watch(struct drive *d, const struct addr *a)
+{
+	struct ipc_msg m = { .type = IPC_NEXTHOP, .nexthop = { .addr = *a, .reachable = true } };
+
+	send_msg(d, &m, -1);
+}
+
 static void hear(struct drive *d)
 {
 	uint8_t bytes[IPC_MSG_MAX];
@@ -649,7 +664,10 @@ static void hear(struct drive *d)
 		fprintf(stderr, "%s\n", e.msg);
 		exit(1);
 	}
-	print_msg(&m);
+	if (d->reachable && m.type == IPC_WATCH)
+		answer_watch(d, &m.nexthop.addr);
+	if (!d->quiet || m.type == IPC_HELLO || m.type == IPC_SYNCED || m.type == IPC_PEER_STATE)
+		print_msg(&m);
 }
 
 static pid_t start_speaker(const char *path, bool debug)
