@@ -89,7 +89,7 @@ class KoratSide:
 
 class BirdSide:
     def __init__(self):
-        self.mesh = kit.Bird("blk-b", 2, extra="10.200.0.0/16")
+        self.mesh = kit.Bird("blk-b", 2, extra="10.200.0.0/16").start()
         self.watch = Watch(*self.mesh.nodes)
         self.count = 0
         self.claims = []

@@ -1,20 +1,13 @@
 """Memory of the processes of a node in full meshes, each node with one block, next to BIRD with the same peers and routes."""
-import re
 import time
 
 import kit
 
-FIELDS = {"Rss": "rss", "Anonymous": "anonymous", "Pss": "pss"}
-
-
-def rollup(pid):
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
-        text = f.read()
-    return {name: int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M)[1]) for field, name in FIELDS.items()}
+FIELDS = "rss", "anonymous", "pss"
 
 
 def medians(samples):
-    return {name: kit.median([s[name] for s in samples]) for name in FIELDS.values()}
+    return {name: kit.median([s[name] for s in samples]) for name in FIELDS}
 
 
 def korat(n):
@@ -28,7 +21,7 @@ def korat(n):
             kit.wait_for(f"the routes of {mesh.names[i]}",
                          lambda: sum("proto bird" in r and " via " in r for r in kit.routes(mesh.nodes[i])) == n - 1, 120)
         time.sleep(2)
-        found = [{role: rollup(pid) for role, pid in mesh.children(i).items()} for i in range(n)]
+        found = [{role: kit.rollup(pid) for role, pid in mesh.children(i).items()} for i in range(n)]
         kit.del_netns(pods)
     finally:
         plugins.end()
@@ -37,10 +30,10 @@ def korat(n):
 
 
 def bird(n):
-    mesh = kit.Bird(f"mem-b{n}", n)
+    mesh = kit.Bird(f"mem-b{n}", n).start()
     try:
         time.sleep(2)
-        return medians([rollup(p.pid) for p in mesh.procs])
+        return medians([kit.rollup(p.pid) for p in mesh.procs])
     finally:
         mesh.end()
 
@@ -51,8 +44,8 @@ def measure(quick):
         ours = korat(n)
         kit.say(f"memory: {n} nodes of BIRD")
         theirs = bird(n)
-        for metric in FIELDS.values():
+        for metric in FIELDS:
             yield ("memory", f"speaker, {n} nodes", metric, "kB", ours["speaker"][metric], "BIRD 2", theirs[metric])
         for role in "agent", "parent":
-            for metric in FIELDS.values():
+            for metric in FIELDS:
                 yield ("memory", f"{role}, {n} nodes", metric, "kB", ours[role][metric], None, None)

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BUILD = TOP / "build-bench"
@@ -79,16 +81,130 @@ def busy_percent(seconds=1):
     return round(100 - 100 * (idle2 - idle) / max(1, total2 - total))
 
 
+# ---- what a process has taken ----
+
+def rollup(pid):
+    """kB of memory: resident, anonymous, and its share of what it shares."""
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    fields = {"rss": "Rss", "anonymous": "Anonymous", "pss": "Pss"}
+    return {name: int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M)[1]) for name, field in fields.items()}
+
+
+def peak_rss(pid):
+    """kB"""
+    return int(re.search(r"^VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1])
+
+
+def cpu_seconds(pid):
+    """Of all its threads, exact."""
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
+class Foreign:
+    """How busy the machine was with other things while this was watched: all work but what is counted by add()."""
+
+    def __init__(self):
+        self.known = 0.0
+        self.began, self.at, self.own = self._busy(), time.monotonic(), sum(os.times()[:2])
+
+    @staticmethod
+    def _busy():
+        """Without interrupts: those are mostly ours, and nobody's processor time."""
+        v = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()
+        return sum(int(v[i]) for i in (1, 2, 3)) / os.sysconf("SC_CLK_TCK")
+
+    def add(self, cpu):
+        self.known += cpu
+
+    def percent(self):
+        """Of all processors."""
+        wall = (time.monotonic() - self.at) * os.cpu_count()
+        known = self.known + sum(os.times()[:2]) - self.own
+        return max(0.0, 100 * (self._busy() - self.began - known) / wall)
+
+
 # ---- programs ----
 
 def build():
     say("packages and release build (build-bench)")
     run(TOP / "tools/packages", "build", "bench")
     run(TOP / "tools/build", "build-bench", "-Dbuildtype=release")
-    for name, libs in ("cnirun", []), ("rtwatch", ["-lmnl"]), ("bare", ["-lmnl"]):
+    for name, libs in ("cnirun", []), ("rtwatch", ["-lmnl"]), ("bare", ["-lmnl"]), ("blast", []), ("herd", ["-lmnl"]):
         src, out = TOP / f"bench/{name}.c", BUILD / f"bench-{name}"
         if not out.exists() or out.stat().st_mtime < src.stat().st_mtime:
             run("gcc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-o", out, src, *libs)
+
+
+def which(program):
+    path = shutil.which(str(program), path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not path:
+        raise Failed(f"{program} is not installed")
+    return path
+
+
+def unpacked(package):
+    """A Debian package that cannot be installed beside its rival, unpacked under build-bench; the directory it is in."""
+    path = BUILD / "peers" / package
+    if not path.exists():
+        say(f"{package}: downloading and unpacking, not installing")
+        debs = path.with_suffix(".deb.d")
+        debs.mkdir(parents=True, exist_ok=True)
+        try:
+            run("apt-get", "download", package, cwd=debs)
+        except Failed:
+            run("apt-get", "update")
+            run("apt-get", "download", package, cwd=debs)
+        (deb,) = debs.glob("*.deb")
+        (debs / "version").write_text(deb.name.split("_")[1])
+        run("dpkg", "-x", deb, path.with_suffix(".part"))
+        path.with_suffix(".part").rename(path)
+    return path
+
+
+def unpacked_version(package):
+    return (unpacked(package).with_suffix(".deb.d") / "version").read_text()
+
+
+# ---- results ----
+
+def number(v):
+    if v is None:
+        return "-"
+    return f"{v:.0f}" if v >= 1000 else f"{v:.3g}"
+
+
+def row_of(values):
+    row = dict(zip(("bench", "case", "metric", "unit", "korat", "peer", "peer_value"), values))
+    row["ratio"] = round(row["korat"] / row["peer_value"], 3) if row["korat"] is not None and row["peer_value"] else None
+    for key in "korat", "peer_value":
+        row[key] = round(row[key], 4) if row[key] is not None else None
+    return row
+
+
+_notes = []
+
+
+def note(text):
+    """Something to say below the table."""
+    say(text)
+    _notes.append(text)
+
+
+def notes():
+    return list(_notes)
+
+
+def foreign(what, shares):
+    """Says how much of the machine others took, in percent, while it was measured."""
+    if shares:
+        note(f"{what}: others took {median(shares):.0f} % of the machine, at most {max(shares):.0f} %")
+
+
+def print_table(table, right):
+    """The first line is the head; right: the columns that are numbers."""
+    width = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    for line in table:
+        print("  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(line, width))).rstrip())
 
 
 # ---- one bench at a time, and nothing left of it ----
@@ -98,8 +214,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _with_parent():
-    """In the child: ends with the bench, should that be killed."""
+    """In the child: ends with the bench, should that be killed; may have a descriptor for each of thousands of sessions."""
     _libc.prctl(1, signal.SIGTERM)
+    hard = getrlimit(RLIMIT_NOFILE)[1]
+    setrlimit(RLIMIT_NOFILE, (hard, hard))
 
 
 def processes_in(netns):
@@ -124,6 +242,23 @@ def _remove_netns(names):
             time.sleep(0.02)
         subprocess.run(["ip", "netns", "del", name], capture_output=True)
         _made["netns"].discard(name)
+
+
+def remove_netns(names):
+    """Namespaces, and whatever still runs inside."""
+    _remove_netns([PREFIX + n for n in names])
+
+
+def end_all_in(netns):
+    """Ends at once what runs inside a namespace of ours: its work is done and its farewell would only take time."""
+    while pids := list(processes_in(netns)):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for p in [p for p in _made["procs"] if p.pid in pids]:
+            p.wait()
+            _made["procs"].remove(p)
+        time.sleep(0.01)
 
 
 def clean():
@@ -252,6 +387,10 @@ def node_network(tag, n):
     return nodes
 
 
+def remove_node_network(nodes):
+    _remove_netns(nodes + [nodes[0].rsplit("-", 1)[0] + "-br"])
+
+
 def routes(netns):
     return run("ip", "-4", "-n", netns, "route").splitlines()
 
@@ -265,19 +404,31 @@ def resource(kind, name, spec):
 class Korat:
     """A koratd (parent, agent, speaker) in each of n nodes, on one SQLite file."""
 
-    def __init__(self, tag, n, store_dir=None, pool="10.8.0.0/14"):
+    def __init__(self, tag, n, store_dir=None, pool="10.8.0.0/14", nodes=None):
         self.dir = directory(tag)
-        self.nodes = node_network(tag, n)
+        self.nodes = nodes or node_network(tag, n)
         self.store = (store_dir or self.dir) / "store.db"
         self.names = [f"node{i + 1}" for i in range(n)]
         self._fill(pool)
+        self.start()
+
+    def command(self, i):
+        return [BUILD / "koratd", "--node", self.names[i], "--datastore", f"sqlite:{self.store}", "--run-dir", self._run_dir(i),
+                "--log-level", "warn"]
+
+    def log(self, i):
+        return self.dir / f"{self.names[i]}.log"
+
+    def start(self):
         self.procs = []
         for i, node in enumerate(self.nodes):
-            log = open(self.dir / f"{self.names[i]}.log", "w")
-            self.procs.append(start(node, BUILD / "koratd", "--node", self.names[i], "--datastore", f"sqlite:{self.store}",
-                                    "--run-dir", self._run_dir(i), "--log-level", "warn", stdout=log, stderr=log))
-        for i in range(n):
-            wait_for(f"koratd of {self.names[i]} (its log: {(self.dir / (self.names[i] + '.log'))})", lambda: self._ready(i), 60)
+            with open(self.log(i), "w") as log:
+                self.procs.append(start(node, *self.command(i), stdout=log, stderr=log))
+        for i in range(len(self.nodes)):
+            wait_for(f"koratd of {self.names[i]} (its log: {self.log(i)})", lambda: self._ready(i), 60)
+
+    def stop(self):
+        stop(*self.procs)
 
     def _run_dir(self, i):
         path = self.dir / self.names[i]
@@ -310,15 +461,15 @@ class Korat:
 
     def _ready(self, i):
         if self.procs[i].poll() is not None:
-            raise Failed(f"koratd of {self.names[i]} ended: {(self.dir / (self.names[i] + '.log')).read_text().strip()}")
+            raise Failed(f"koratd of {self.names[i]} ended: {self.log(i).read_text().strip()}")
         try:
             return self.status(i).get("ready")
         except (OSError, ValueError, KeyError):
             return False
 
-    def children(self, i):
+    def children(self, i, parent=None):
         """{"parent": pid, "agent": pid, "speaker": pid}"""
-        parent = self.procs[i].pid
+        parent = parent or self.procs[i].pid
         pids = {"parent": parent}
         for pid in processes_in(self.nodes[i]):
             with contextlib.suppress(OSError):
@@ -343,7 +494,7 @@ class Korat:
 
     def end(self):
         stop(*self.procs)
-        _remove_netns(self.nodes + [self.nodes[0].rsplit("-", 1)[0] + "-br"])
+        remove_node_network(self.nodes)
 
 
 def container_id(tag, k):
@@ -375,50 +526,77 @@ class Plugins:
 # ---- BIRD, configured as Calico configures it (its confd template): block routes static, kernel learn, one session a pair ----
 
 class Bird:
-    def __init__(self, tag, n, extra=None):
+    program = "bird"
+    kernel = "learn; persist; scan time 2; graceful restart; merge paths on; metric 0; ipv4 { import all; export filter calico_kernel_programming; };"
+    static = "ipv4;"
+    direct = "ipv4;"
+    channel = "ipv4 { gateway recursive; add paths on; import all; export filter calico_export_to_bgp_peers; };"
+
+    def __init__(self, tag, n, extra=None, nodes=None):
         self.dir = directory(tag)
-        self.nodes = node_network(tag, n)
+        self.nodes = nodes or node_network(tag, n)
+        self.extra = f"  if ( net ~ {extra} ) then {{ accept; }}\n" if extra else ""
+        for i in range(n):
+            self._conf(i).write_text(self._text(i, n))
+
+    def _conf(self, i):
+        return self.dir / f"{i}.conf"
+
+    def log(self, i):
+        return self.dir / f"{i}.err"
+
+    def command(self, i):
+        return [self.program, "-f", "-c", self._conf(i), "-s", self.dir / f"{i}.ctl", "-P", self.dir / f"{i}.pid"]
+
+    def start(self):
         self.procs = []
         for i, node in enumerate(self.nodes):
-            conf = self.dir / f"{i}.conf"
-            conf.write_text(self._conf(i, n, extra))
-            log = open(self.dir / f"{i}.err", "w")
-            self.procs.append(start(node, "bird", "-f", "-c", conf, "-s", self.dir / f"{i}.ctl", "-P", self.dir / f"{i}.pid",
-                                    stdout=log, stderr=log))
-        for i in range(n):
-            wait_for(f"the routes of BIRD {i}", lambda: sum("proto bird" in r and " via " in r for r in routes(self.nodes[i])) == n - 1, 120)
+            with open(self.log(i), "w") as log:
+                self.procs.append(start(node, *self.command(i), stdout=log, stderr=log))
+        for i, node in enumerate(self.nodes):
+            wait_for(f"the routes of BIRD {i}",
+                     lambda: sum("proto bird" in r and " via " in r for r in routes(node)) == len(self.nodes) - 1, 120)
+        return self
 
     @staticmethod
     def block(i):
         return f"10.8.{i // 4}.{i % 4 * 64}/26"
 
-    def _conf(self, i, n, extra):
+    def _text(self, i, n):
         mine = self.block(i)
         # The numerically smaller address waits, as in Calico's mesh.
         peers = "".join(f"protocol bgp Mesh_{j} from bgp_template {{ neighbor {node_address(j)} as 64512; source address {node_address(i)}; "
                         f"{'passive on; ' if i < j else ''}}}\n" for j in range(n) if j != i)
-        more = f"  if ( net ~ {extra} ) then {{ accept; }}\n" if extra else ""
         return f"""log "{self.dir}/{i}.log" {{ warning, error, fatal, bug }};
 router id {node_address(i)};
-protocol static {{ ipv4; route {mine} blackhole; }}
-function calico_aggr() {{
+protocol static {{ {self.static} route {mine} blackhole; }}
+filter calico_export_to_bgp_peers {{
   if ( net = {mine} ) then {{ accept; }}
   if ( net ~ {mine} ) then {{ reject; }}
-{more}}}
-filter calico_kernel_programming {{ if source = RTS_DEVICE then reject; accept; }}
-protocol kernel {{
-  learn; persist; scan time 2; graceful restart; merge paths on; metric 0;
-  ipv4 {{ import all; export filter calico_kernel_programming; }};
+{self.extra}  reject;
 }}
+filter calico_kernel_programming {{ if source = RTS_DEVICE then reject; accept; }}
+protocol kernel {{ {self.kernel} }}
 protocol device {{ scan time 2; }}
-protocol direct {{ ipv4; interface -"cali*", "*"; }}
+protocol direct {{ {self.direct} interface -"cali*", "*"; }}
 template bgp bgp_template {{
   local as 64512; multihop; ttl security off; graceful restart;
   connect delay time 2; connect retry time 5; error wait time 5,30;
-  ipv4 {{ gateway recursive; add paths on; import all; export filter {{ calico_aggr(); reject; }}; }};
+  {self.channel}
 }}
 {peers}"""
 
     def end(self):
         stop(*self.procs)
-        _remove_netns(self.nodes + [self.nodes[0].rsplit("-", 1)[0] + "-br"])
+        remove_node_network(self.nodes)
+
+
+class Bird1(Bird):
+    """BIRD 1.6, of which Calico has its own fork: no channels yet."""
+    kernel = "learn; persist; scan time 2; graceful restart; merge paths on; import all; export filter calico_kernel_programming;"
+    static = direct = ""
+    channel = "gateway recursive; add paths on; import all; export filter calico_export_to_bgp_peers;"
+
+    def __init__(self, *args, **kw):
+        self.program = unpacked("bird") / "usr/sbin/bird"
+        super().__init__(*args, **kw)
