@@ -28,6 +28,7 @@ struct speaker *speaker_new(const struct speaker_io *io, struct timers *timers, 
 	s->attrs = attr_table_new(prng_next(&s->prng));
 	s->own = attr_originate(s->attrs, ATTR_ORIGIN_IGP);
 	s->rib = rib_new(s->attrs, prng_next(&s->prng));
+	s->flushed = now;
 	s->policies = policies_new();
 	s->exports = exports_new(s->rib, s->attrs, s->policies);
 	return s;
@@ -687,17 +688,19 @@ static void send_all(struct speaker *s, usec_t now)
 	exports_trim(s->exports);
 }
 
-/* With many peers a burst of changes is worth collecting: each flush costs a system call a peer. */
+/* With many peers a burst of changes is worth collecting: each flush costs a system call a peer. What comes
+ * after a quiet moment does not wait. */
 static void send_or_wait(struct speaker *s, usec_t now)
 {
 	if (list_empty(&s->sending) && s->sent == rib_version(s->rib))
 		return;
-	if (s->nup >= SPEAKER_BATCH_PEERS && !s->flush_due) {
+	if (s->nup >= SPEAKER_BATCH_PEERS && !s->flush_due && now - s->flushed < SPEAKER_QUIET) {
 		if (!timer_armed(&s->flush))
 			timer_start(s->timers, &s->flush, now + SPEAKER_BATCH_TIME);
 		return;
 	}
 	s->flush_due = false;
+	s->flushed = now;
 	timer_stop(&s->flush);
 	send_all(s, now);
 }

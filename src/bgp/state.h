@@ -29,7 +29,8 @@
 #define SPEAKER_ORIGINS	     100000	  /* more are not taken from the agent */
 #define SPEAKER_DUMPS	     8		  /* waiting; a further one is answered with its end at once */
 #define SPEAKER_BATCH_PEERS  500	  /* from so many established peers on ... */
-#define SPEAKER_BATCH_TIME   (3 * MSEC)	  /* ... changes are collected for so long before they are sent */
+#define SPEAKER_BATCH_TIME   (3 * MSEC)	  /* ... changes are collected for so long before they are sent, */
+#define SPEAKER_QUIET	     (20 * MSEC)  /* ... but for the first ones after so long without any */
 #define SPEAKER_STATS_TIME   (1 * SEC)	  /* counters of a peer are told at most so often */
 #define SPEAKER_REFRESH_TIME (1 * SEC)	  /* a peer's refresh is answered at most so often */
 #define SPEAKER_PROBE_TIME   (1 * SEC)	  /* a session in doubt is probed at most so often */
@@ -151,6 +152,7 @@ struct speaker {
 	usec_t stated_at; /* meaningful if stated */
 	struct timer sync, flush, stats;
 	bool flush_due;
+	usec_t flushed; /* when changes were last sent */
 	struct dump dumps[SPEAKER_DUMPS];
 	size_t ndumps;
 	struct update update; /* the UPDATE in work */

@@ -95,7 +95,7 @@ static bool sets_med(const struct policy_result *policy)
 static void to_ebgp(const struct tell_how *to, const struct rib_path *p, const struct policy_result *policy,
 		    struct attr_change *ch)
 {
-	ch->leave_as = ch->drop_unknown = true;
+	ch->leave_as = true;
 	ch->prepend = 1;
 	ch->prepend_asn = to->local_asn;
 	if (p->peer != RIB_SELF && !sets_med(policy))
