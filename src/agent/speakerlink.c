@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define READS_PER_EVENT 256
+#define READS_PER_EVENT 16 /* datagrams, of up to some hundred messages each */
 
 struct outgoing {
 	struct list node;
@@ -155,20 +155,12 @@ static void on_hello(struct speakerlink *s, const struct ipc_hello *h)
 	s->ev.state(s->ev.arg, true, fresh);
 }
 
-static bool receive_one(struct speakerlink *s)
+static bool take_message(struct speakerlink *s, struct rd *r)
 {
-	uint8_t buf[IPC_MSG_MAX];
 	struct ipc_msg m;
 	struct err e = { 0 };
-	ssize_t n = recv(s->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return false;
-	if (n <= 0 || (size_t)n > sizeof(buf)) {
-		disconnect(s);
-		return false;
-	}
-	if (ipc_decode(buf, (size_t)n, &m, &e) < 0 || (!s->greeted && m.type != IPC_HELLO)) {
+	if (ipc_next(r, &m, &e) < 0 || (!s->greeted && m.type != IPC_HELLO)) {
 		log_err(&e, "message from the speaker");
 		disconnect(s);
 		return false;
@@ -178,6 +170,24 @@ static bool receive_one(struct speakerlink *s)
 	else
 		s->ev.message(s->ev.arg, &m);
 	return s->fd >= 0;
+}
+
+static bool receive_one(struct speakerlink *s)
+{
+	uint8_t buf[IPC_MSG_MAX];
+	ssize_t n = recv(s->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (n <= 0 || (size_t)n > sizeof(buf)) {
+		disconnect(s);
+		return false;
+	}
+	struct rd r = rd_of(buf, (size_t)n);
+	while (rd_left(&r))
+		if (!take_message(s, &r))
+			return false;
+	return true;
 }
 
 static void on_ready(struct io *io, int events)

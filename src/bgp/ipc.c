@@ -808,13 +808,13 @@ void ipc_encode(const struct ipc_msg *m, struct wr *w)
 	kinds[m->type].put(w, m);
 }
 
-int ipc_decode(const void *bytes, size_t n, struct ipc_msg *ret, struct err *e)
+int ipc_next(struct rd *r, struct ipc_msg *ret, struct err *e)
 {
-	struct rd r = rd_of(bytes, n);
+	size_t n = rd_left(r);
 	struct ipc_msg m = { 0 };
-	uint8_t version = rd_u8(&r), type = rd_u8(&r);
+	uint8_t version = rd_u8(r), type = rd_u8(r);
 
-	if (!rd_ok(&r))
+	if (!rd_ok(r))
 		return err_set(e, EPROTO, "a message of %zu bytes is too short", n);
 	if (version != IPC_VERSION)
 		return err_set(e, EPROTO,
@@ -823,11 +823,23 @@ int ipc_decode(const void *bytes, size_t n, struct ipc_msg *ret, struct err *e)
 	if (type == 0 || type >= IPC_TYPES)
 		return err_set(e, EPROTO, "message type %u is unknown", type);
 	m.type = type;
-	kinds[type].get(&r, &m);
-	if (!rd_ok(&r))
+	kinds[type].get(r, &m);
+	if (!rd_ok(r))
 		return err_set(e, EPROTO, "%s: a field is missing or out of range", kinds[type].name);
+	*ret = m;
+	return 0;
+}
+
+int ipc_decode(const void *bytes, size_t n, struct ipc_msg *ret, struct err *e)
+{
+	struct rd r = rd_of(bytes, n);
+	struct ipc_msg m;
+	int rc = ipc_next(&r, &m, e);
+
+	if (rc < 0)
+		return rc;
 	if (!rd_end(&r))
-		return err_set(e, EPROTO, "%s: %zu bytes too many", kinds[type].name, rd_left(&r));
+		return err_set(e, EPROTO, "%s: %zu bytes too many", kinds[m.type].name, rd_left(&r));
 	*ret = m;
 	return 0;
 }

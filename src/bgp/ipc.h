@@ -1,9 +1,10 @@
 /*
  * bgp/ipc: what agent and speaker say to each other over a SOCK_SEQPACKET Unix socket.
  *
- * One datagram is one message: version (1), type (1), then the fields in order, big-endian. Encoding and
- * decoding are pure; the receiver treats every message as hostile (the speaker is the process that listens to
- * the network).
+ * A message is version (1), type (1), then the fields in order, big-endian; it says itself where it ends, and
+ * a datagram may carry several (routes come by the hundred thousand, and a system call each is what they
+ * would cost). A descriptor belongs to the one message of its datagram. Encoding and decoding are pure; the
+ * receiver treats every message as hostile (the speaker is the process that listens to the network).
  *
  * Both directions are stamp-and-sweep. After a connection is made the agent sends HELLO, then everything it
  * wants (CONFIG, POLICYs, PEERs, ORIGINs, in that order), then STATED: what the speaker had and was not
@@ -23,7 +24,7 @@
 #include <stdbool.h>
 
 #define IPC_VERSION    2
-#define IPC_MSG_MAX    16384 /* bytes of one message */
+#define IPC_MSG_MAX    16384 /* bytes of one datagram, and so of one message */
 #define IPC_NAME_MAX   254   /* bytes of a peer's or origin's name, with its NUL */
 #define IPC_TEXT_MAX   256   /* bytes of a reason, with its NUL */
 #define IPC_PATHS_MAX  16    /* equal-cost next hops told in one ROUTE */
@@ -253,7 +254,9 @@ struct ipc_msg {
 
 /* The writer must have IPC_MSG_MAX bytes: then encoding cannot fail. */
 void ipc_encode(const struct ipc_msg *m, struct wr *w);
-/* 0, or -EPROTO with a sentence; *ret untouched then. Strings are NUL-terminated and free of control
- * characters. */
+/* Takes the first message off the datagram. 0, or -EPROTO with a sentence; *ret untouched then. */
+int ipc_next(struct rd *r, struct ipc_msg *ret, struct err *e);
+/* A datagram that is exactly one message. 0, or -EPROTO with a sentence; *ret untouched then. Strings are
+ * NUL-terminated and free of control characters. */
 int ipc_decode(const void *bytes, size_t n, struct ipc_msg *ret, struct err *e);
 const char *ipc_state_name(uint8_t state); /* "Established", ... as RFC 4271 writes them */

@@ -31,7 +31,9 @@ struct ipc_server {
 	struct list pending;
 	size_t npending;
 	struct list queue;
-	size_t queued; /* bytes */
+	size_t queued;		    /* bytes */
+	uint8_t batch[IPC_MSG_MAX]; /* messages of this turn: one datagram */
+	size_t nbatch;
 };
 
 static void note(struct ipc_server *s, const char *line)
@@ -46,7 +48,7 @@ static void drop_queue(struct ipc_server *s)
 		list_del(&o->node);
 		free(o);
 	}
-	s->queued = 0;
+	s->queued = s->nbatch = 0;
 }
 
 static void client_free(struct client *c)
@@ -109,6 +111,27 @@ static void flush(struct client *c)
 	s->ev.ready(s->ev.arg);
 }
 
+void ipc_server_flush(struct ipc_server *s)
+{
+	size_t n = s->nbatch;
+
+	s->nbatch = 0;
+	if (!s->agent || !n)
+		return;
+	if (list_empty(&s->queue) && send_bytes(s->agent, s->batch, n))
+		return;
+	/* A broken connection shows itself when it is read from. */
+	struct outgoing *o = xmalloc(sizeof(*o) + n);
+	o->n = n;
+	memcpy(o->bytes, s->batch, n);
+	list_add_tail(&s->queue, &o->node);
+	s->queued += n;
+	if (s->queued > IPC_SERVER_QUEUE_MAX)
+		hang_up(s->agent, "the agent does not read what it is told; starting over with it");
+	else
+		loop_watch(s->loop, &s->agent->io, s->agent->fd, LOOP_READ | LOOP_WRITE, NULL);
+}
+
 void ipc_server_send(struct ipc_server *s, const struct ipc_msg *m)
 {
 	uint8_t bytes[IPC_MSG_MAX];
@@ -118,18 +141,12 @@ void ipc_server_send(struct ipc_server *s, const struct ipc_msg *m)
 		return;
 	ipc_encode(m, &w);
 	CHECK(wr_ok(&w));
-	if (list_empty(&s->queue) && send_bytes(s->agent, bytes, w.len))
-		return;
-	/* A broken connection shows itself when it is read from. */
-	struct outgoing *o = xmalloc(sizeof(*o) + w.len);
-	o->n = w.len;
-	memcpy(o->bytes, bytes, w.len);
-	list_add_tail(&s->queue, &o->node);
-	s->queued += w.len;
-	if (s->queued > IPC_SERVER_QUEUE_MAX)
-		hang_up(s->agent, "the agent does not read what it is told; starting over with it");
-	else
-		loop_watch(s->loop, &s->agent->io, s->agent->fd, LOOP_READ | LOOP_WRITE, NULL);
+	if (s->nbatch + w.len > sizeof(s->batch))
+		ipc_server_flush(s);
+	if (!s->agent)
+		return; /* that was too much */
+	memcpy(s->batch + s->nbatch, bytes, w.len);
+	s->nbatch += w.len;
 }
 
 bool ipc_server_ready(const struct ipc_server *s)
@@ -152,6 +169,7 @@ static void greet(struct client *c)
 	s->agent = c;
 	s->ev.hello(s->ev.arg, &m.hello);
 	ipc_server_send(s, &m);
+	ipc_server_flush(s);
 	s->ev.agent(s->ev.arg, true);
 }
 

@@ -33,6 +33,7 @@ struct ipc_server_events {
 struct ipc_server *ipc_server_new(struct loop *l, int fd, uid_t starter, const struct ipc_server_events *ev,
 				  struct err *e);
 void ipc_server_free(struct ipc_server *s);
-/* Dropped if no agent is connected. */
+/* Dropped if no agent is connected. It goes out with ipc_server_flush() at the latest. */
+void ipc_server_flush(struct ipc_server *s);
 void ipc_server_send(struct ipc_server *s, const struct ipc_msg *m);
 bool ipc_server_ready(const struct ipc_server *s);

@@ -28,6 +28,7 @@ static void on_turn(struct task *t)
 	struct edge *g = container_of(t, struct edge, turn);
 
 	speaker_turn(g->speaker, loop_now(g->loop));
+	ipc_server_flush(g->server);
 }
 
 /* struct speaker_io; arg is the edge. */

@@ -648,6 +648,14 @@ static void answer_watch(struct drive *d, const struct addr *a)
 	send_msg(d, &m, -1);
 }
 
+static void take_news(struct drive *d, const struct ipc_msg *m)
+{
+	if (d->reachable && m->type == IPC_WATCH)
+		answer_watch(d, &m->nexthop.addr);
+	if (!d->quiet || m->type == IPC_HELLO || m->type == IPC_SYNCED || m->type == IPC_PEER_STATE)
+		print_msg(m);
+}
+
 static void hear(struct drive *d)
 {
 	uint8_t bytes[IPC_MSG_MAX];
@@ -660,14 +668,14 @@ static void hear(struct drive *d)
 		puts("speaker gone");
 		exit(1);
 	}
-	if (ipc_decode(bytes, (size_t)n, &m, &e) < 0) {
-		fprintf(stderr, "%s\n", e.msg);
-		exit(1);
+	struct rd r = rd_of(bytes, (size_t)n);
+	while (rd_left(&r)) {
+		if (ipc_next(&r, &m, &e) < 0) {
+			fprintf(stderr, "%s\n", e.msg);
+			exit(1);
+		}
+		take_news(d, &m);
 	}
-	if (d->reachable && m.type == IPC_WATCH)
-		answer_watch(d, &m.nexthop.addr);
-	if (!d->quiet || m.type == IPC_HELLO || m.type == IPC_SYNCED || m.type == IPC_PEER_STATE)
-		print_msg(&m);
 }
 
 static pid_t start_speaker(const char *path, bool debug)

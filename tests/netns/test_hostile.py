@@ -16,6 +16,7 @@ import subprocess
 import time
 
 import evil
+import ipc
 import pytest
 from conftest import BUILD, KORAT, Lab, run, wait_for
 from evil import KEEPALIVE, NOTIFICATION, OPEN, REFRESH, UPDATE, Peer, attribute, attributes, capability, flood, inside, msg, open_body, prefix, update
@@ -828,23 +829,23 @@ def test_a_pod_that_is_root(world):
 
 # ---- the two processes against each other ----
 
-HELLO = struct.pack(">BBIQB", 1, 1, 4711, 99, 0)
+HELLO = ipc.header("HELLO") + struct.pack(">IQB", 4711, 99, 0)
 
 
 def lies(rng):
     """What a speaker that somebody else has taken over could say."""
     yield b""
     yield b"\0"
-    yield b"\x02" + HELLO[1:]
+    yield bytes([ipc.VERSION + 1]) + HELLO[1:]
     yield HELLO[:-1]
     yield HELLO + b"\0"
-    yield struct.pack(">BB", 1, 13)  # SYNCED before the greeting
+    yield ipc.header("SYNCED")  # before the greeting
     yield HELLO[:-1] + b"\xff"
     for _ in range(20):
-        yield HELLO, bytes([1, rng.randrange(256)]) + rng.randbytes(rng.randrange(60))
+        yield HELLO, bytes([ipc.VERSION, rng.randrange(256)]) + rng.randbytes(rng.randrange(60))
     yield HELLO, bytes(20000)
     for body in (b"\1\0\0\0\0\x21", b"\1\x0a\1\2\3\x08", b"\2" + bytes(16) + b"\xff", b"\7"):
-        yield HELLO, b"\1\x0b" + body + bytes(40)
+        yield HELLO, ipc.header("ROUTE") + body + bytes(40)
 
 
 def test_a_speaker_that_lies_to_its_agent(world, tmp_path):
@@ -860,7 +861,7 @@ def test_a_speaker_that_lies_to_its_agent(world, tmp_path):
         for said in lies(random.Random(3)):
             s, _ = server.accept()
             s.settimeout(10)
-            assert s.recv(100)[:2] == b"\1\1"
+            assert s.recv(100)[:2] == ipc.header("HELLO")
             try:
                 for part in said if isinstance(said, tuple) else [said]:
                     s.send(part)
@@ -885,7 +886,7 @@ def test_nonsense_to_the_speaker(world):
     """Even root's nonsense does not cost the real agent its connection; a real greeting would."""
     before = log_of("victim").count("the agent is connected")
     rng = random.Random(4)
-    for said in [b"\0", b"\1", b"\2\1", HELLO[:-1], b"\1\2" + bytes(18), bytes(20000), *(b"\1" + rng.randbytes(30) for _ in range(50))]:
+    for said in [b"\0", b"\1", b"\2\1", HELLO[:-1], ipc.header("CONFIG") + bytes(18), bytes(20000), *(bytes([ipc.VERSION]) + rng.randbytes(30) for _ in range(50))]:
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         s.settimeout(5)
         s.connect(SPEAKER)

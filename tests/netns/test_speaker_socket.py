@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+import ipc
+
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("KORAT_BUILD", TOP / "build"))
 DRIVE = BUILD / "tests/netns/speaker_drive"
@@ -19,8 +21,8 @@ pytestmark = [
     pytest.mark.skipif(not DRIVE.exists(), reason="speaker_drive is not built"),
 ]
 
-HELLO = bytes([1, 1]) + struct.pack(">IQB", 1, 0, 0)
-LISTEN = bytes([1, 7, 4, 0, 0, 0, 0]) + struct.pack(">H", 17900)
+HELLO = ipc.header("HELLO") + struct.pack(">IQB", 1, 0, 0)
+LISTEN = ipc.header("LISTEN") + bytes([4, 0, 0, 0, 0]) + struct.pack(">H", 17900)
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def still_serves(p):
 
 
 def test_nonsense_is_hung_up_on(drive):
-    for bad in (b"", b"x", b"\x02\x01", HELLO[:-1], HELLO + b"x", bytes([1, 200]), bytes([1, 9]), os.urandom(4000), b"\0" * 60000):
+    for bad in (b"", b"x", bytes([ipc.VERSION + 1, 1]), HELLO[:-1], HELLO + b"x", bytes([ipc.VERSION, 200]), ipc.header("STATED"), os.urandom(4000), b"\0" * 60000):
         s = connect(drive.path)
         s.send(bad)
         assert answer(s) == b""
@@ -86,7 +88,7 @@ def test_another_agent_takes_over(drive):
     s = connect(drive.path)
     s.send(HELLO)
     assert s.recv(65536)[:2] == HELLO[:2]
-    assert any(s.recv(65536)[1] == 11 for _ in range(3))  # the route
+    assert any(ipc.header("ROUTE") in s.recv(65536) for _ in range(3))
     expect(drive, "speaker gone")
 
 
@@ -132,7 +134,7 @@ def test_other_users_are_kept_out(drive):
     for d in drive.path.parents:
         if d != pathlib.Path("/") and d != pathlib.Path("/tmp"):
             os.chmod(d, 0o755)
-    code += "; s.settimeout(10); s.send(bytes([1, 1]) + bytes(13)); print(len(s.recv(1000)))"
+    code += f"; s.settimeout(10); s.send({ipc.header('HELLO')} + bytes(13)); print(len(s.recv(1000)))"
     r = subprocess.run(["setpriv", "--reuid=12345", "--clear-groups", "/usr/bin/python3", "-c", code], capture_output=True, text=True)
     assert r.stdout.strip() in ("", "0"), r.stderr
     still_serves(drive)
