@@ -11,6 +11,7 @@
  */
 #pragma once
 #include "base/addr.h"
+#include "bgp/attr.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,7 +60,8 @@ struct policy_rule {
 	uint8_t family;	   /* AF_INET, AF_INET6: only such routes; 0 = both */
 	uint8_t prefix_op; /* enum policy_prefix_op */
 	/* The set that EQUAL and IN speak of: prefix, narrowed to lengths min_len..max_len; 0 and 0 = not
-	 * narrowed (BGPFilter prefixLength). */
+	 * narrowed (BGPFilter prefixLength; who means 0..0 says EQUAL). Lengths that no prefix of the set has
+	 * do no harm: then nothing is in it. */
 	struct prefix prefix;
 	uint8_t min_len, max_len;
 	uint8_t source;	 /* enum policy_source: where the route is from */
@@ -69,17 +71,15 @@ struct policy_rule {
 	uint32_t local_pref;		   /* the route has this LOCAL_PREF (an absent one counts as 100) */
 	uint8_t nas_path;
 	uint32_t as_path[POLICY_ASNS_MAX]; /* the AS path begins with these */
-	char interface[POLICY_IFNAME_MAX]; /* pattern with "*" for the interface of the route's next hop; "" =
-					      any */
-	uint8_t verdict;		   /* enum policy_verdict */
+	/* Pattern for the interface of the route's next hop, "*" is any number of characters; "" = any. */
+	char interface[POLICY_IFNAME_MAX];
+	uint8_t verdict; /* enum policy_verdict */
 	uint8_t nops;
 	struct policy_op ops[POLICY_OPS_MAX]; /* not with POLICY_REJECT */
 };
 
 struct policy;	 /* one, complete and immutable until its next policies_end() */
 struct policies; /* all of a speaker's, by number */
-struct attr_set;
-struct attr_table;
 
 struct policies *policies_new(void);
 void policies_free(struct policies *ps); /* NULL is fine */
@@ -87,12 +87,13 @@ void policies_free(struct policies *ps); /* NULL is fine */
 /* A new or changed policy: begin, rules, end. Until its end the old one holds. otherwise: what happens to a
  * route that no rule decides about (true = accepted). */
 void policies_begin(struct policies *ps, uint16_t id, const char *name, bool otherwise);
-/* False: nothing was begun for id, or it has POLICY_RULES_MAX rules already. Then its end will not come to
- * be: the old policy stays. */
+/* False: nothing was begun for id, it has POLICY_RULES_MAX rules already, or a number in r is out of its
+ * bounds. Then its end will not come to be: the old policy stays. */
 bool policies_add(struct policies *ps, uint16_t id, const struct policy_rule *r);
-/* True if what holds now for id is another policy than before (name apart). */
+/* True if what holds now for id is another policy than before (name apart). If it says the same, the old
+ * object stays and so do pointers into it. */
 bool policies_end(struct policies *ps, uint16_t id);
-/* False if there was none. */
+/* False if there was none. What was begun is forgotten too. */
 bool policies_drop(struct policies *ps, uint16_t id);
 /* NULL if there is none. The pointer is good until the next change of this id. */
 const struct policy *policies_get(const struct policies *ps, uint16_t id);
@@ -121,8 +122,17 @@ struct policy_result {
 	const struct policy_op *ops[POLICY_OUT_OPS]; /* into the policy, in order */
 };
 void policy_eval(const struct policy *p, const struct policy_route *r, struct policy_result *ret);
-/* Are the operations the same ones? (For grouping routes that come out alike.) */
+/* Do the two say the same to a route: accepted or not, and the same operations? (For grouping routes that
+ * come out alike.) */
 bool policy_result_eq(const struct policy_result *a, const struct policy_result *b);
+
+/* The operations as a change of attributes: sets path, communities and large, and puts LOCAL_PREF and MED, in
+ * *ch and leaves the rest of it as it is. *buf holds what *ch points to then. */
+struct policy_buf {
+	uint32_t path[POLICY_OUT_OPS * POLICY_ASNS_MAX], communities[POLICY_OUT_OPS];
+	struct attr_large large[POLICY_OUT_OPS];
+};
+void policy_change(const struct policy_result *r, struct policy_buf *buf, struct attr_change *ch);
 /* The attributes after the operations, with a reference for the caller: the same object if nothing changes;
  * NULL if they would be longer than an attribute set can be. */
 struct attr_set *policy_apply(struct attr_table *t, struct attr_set *a, const struct policy_result *r);
