@@ -16,7 +16,7 @@ struct rule {
 	uint16_t next; /* the next rule of its chain: those for the same prefix, or for none */
 	char interface[POLICY_IFNAME_MAX];
 	struct prefix prefix;
-	uint8_t where, lo, hi; /* INSIDE: within prefix and of a length from lo to hi */
+	uint8_t where, lo, hi; /* INSIDE: covered by prefix and of a length from lo to hi */
 	uint8_t family, source, session;
 	uint8_t has_community, large, has_local_pref;
 	uint8_t nas_path, verdict, nops;
@@ -90,15 +90,14 @@ static bool is_outside(uint8_t prefix_op)
 static void rule_set_prefix(struct rule *m, const struct policy_rule *r)
 {
 	bool equal = r->prefix_op == POLICY_PREFIX_EQUAL || r->prefix_op == POLICY_PREFIX_NOT_EQUAL;
-	bool narrowed = r->min_len || r->max_len;
 
 	if (r->prefix_op == POLICY_PREFIX_ANY)
 		return;
 	m->prefix = r->prefix;
 	m->where = is_outside(r->prefix_op) ? OUTSIDE : INSIDE;
-	m->lo = narrowed ? MAX(r->min_len, r->prefix.len) : r->prefix.len;
+	m->lo = r->min_len;
 	m->hi = equal ? r->prefix.len : (uint8_t)addr_bits(r->prefix.addr.family);
-	if (narrowed)
+	if (r->min_len || r->max_len)
 		m->hi = MIN(m->hi, r->max_len);
 }
 

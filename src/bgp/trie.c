@@ -4,7 +4,7 @@
 
 #include <endian.h>
 
-/* A prefix's bits, the first one on top; what is behind its length is zero. */
+/* A prefix's bits, the first one on top. Of a node's only the first len count. */
 struct bits {
 	uint64_t hi, lo;
 };
@@ -38,13 +38,6 @@ static unsigned bits_shared(struct bits a, struct bits b)
 	if (a.hi != b.hi)
 		return (unsigned)__builtin_clzll(a.hi ^ b.hi);
 	return a.lo == b.lo ? 128 : 64 + (unsigned)__builtin_clzll(a.lo ^ b.lo);
-}
-
-static struct bits bits_cut(struct bits b, unsigned len)
-{
-	if (len <= 64)
-		return (struct bits){ len ? b.hi & ~0ull << (64 - len) : 0, 0 };
-	return (struct bits){ b.hi, b.lo & ~0ull << (128 - len) };
 }
 
 static unsigned side_of(uint8_t family)
@@ -128,7 +121,7 @@ static uint32_t node_insert(struct trie *t, uint32_t *link, struct bits bits, un
 		t->node[i].child[bit_at(t->node[old].bits, len)] = old;
 		return *link = i;
 	}
-	uint32_t fork = node_new(t, bits_cut(bits, shared), shared);
+	uint32_t fork = node_new(t, bits, shared);
 	t->node[fork].child[bit_at(bits, shared)] = i;
 	t->node[fork].child[!bit_at(bits, shared)] = old;
 	*link = fork;

@@ -11,14 +11,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 enum { RULES = 255 };
 
-static const char *const names[] = { "", "eth0", "eth10", "cali12345", "bond0.100", "e" };
-static const char *const patterns[] = { "", "*", "eth*", "*0", "e*1*0", "cali*", "**", "eth0" };
+static const char *const names[] = { "", "eth0", "eth110", "cali12345", "bond0.100", "e", "eth1010" };
+static const char *const patterns[] = { "", "*", "eth*", "*0", "e*1*0", "cali*", "e*10", "eth0" };
 
 static struct prefix get_prefix(struct rd *r)
 {
+	static const uint8_t lens[] = { 8, 16, 24, 17 };
 	uint8_t how = rd_u8(r), len = rd_u8(r), a = rd_u8(r), b = rd_u8(r);
 	struct addr addr = { .family = how & 1 ? AF_INET6 : AF_INET, .b = { 10, a & 3, b & 0x81 } };
 
+	if (how & 2)
+		return prefix_of(&addr, lens[len % ARRAY_SIZE(lens)]);
 	return prefix_of(&addr, (uint8_t)(len % (addr_bits(addr.family) + 1)));
 }
 
