@@ -697,7 +697,7 @@ static void decode_known(const struct attr_job *j, const struct attr_row *row, u
 		return;
 	}
 	if (!flags_ok)
-		job_fault(j, row->as2_only ? ATTR_DROP : ATTR_WITHDRAW, UPDATE_BAD_FLAGS, "wrong flags");
+		job_fault(j, ATTR_WITHDRAW, UPDATE_BAD_FLAGS, "wrong flags");
 	if (!length_ok(row, rd_left(&value))) {
 		job_fault(j, row->bad, row->bad == ATTR_RESET ? row->subcode : UPDATE_BAD_LENGTH,
 			  "wrong length");
@@ -725,7 +725,11 @@ static bool decode_next(struct rd *r, struct attr_job *j, uint8_t *ret_flags, st
 	j->code = rd_u8(r);
 	*ret_value = rd_sub(r, *ret_flags & ATTR_F_EXTENDED ? rd_be16(r) : rd_u8(r));
 	if (!rd_ok(r)) {
-		attr_fault_add(j->fault, ATTR_WITHDRAW, 0, UPDATE_BAD_LENGTH, start, left,
+		const struct attr_row *row = attr_row_of(j->code);
+		/* RFC 7606 section 3 j: prefixes that cannot be found cannot be withdrawn. */
+		enum attr_verdict v = row && row->bad == ATTR_RESET ? ATTR_RESET : ATTR_WITHDRAW;
+
+		attr_fault_add(j->fault, v, 0, UPDATE_BAD_LENGTH, start, left,
 			       "an attribute runs past the end");
 		return false;
 	}

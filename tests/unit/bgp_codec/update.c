@@ -276,7 +276,7 @@ static const struct verdict_case {
 	{ "as4-path malformed", &kit_old, "",
 	  KIT_ORIGIN "400204 0201 5ba0" KIT_NEXTHOP "c01107 0201 0000fde9 00", KIT_NLRI, ATTR_DROP },
 	{ "as4-path flags", &kit_old, "", KIT_ORIGIN "400204 0201 5ba0" KIT_NEXTHOP "401106 0201 0000fde9",
-	  KIT_NLRI, ATTR_DROP },
+	  KIT_NLRI, ATTR_WITHDRAW },
 	{ "as4-aggregator length", &kit_old, "", KIT_ORIGIN "400204 0201 5ba0" KIT_NEXTHOP "c01204 0000fde9",
 	  KIT_NLRI, ATTR_DROP },
 	{ "as4-path before as-path", &kit_old, "",
