@@ -102,11 +102,14 @@ static void update_check_mandatory(struct update *u, bool classic)
 /*
  * RFC 7606 5.2: with attributes but no routes to withdraw instead, an error may have hidden the routes
  * themselves: nothing less than a new session makes both sides agree again. An error in MP_UNREACH_NLRI alone
- * hides none.
+ * hides none, and routes of a family we do not speak are none of ours.
  */
 static void update_escalate(struct update *u, bool classic)
 {
-	if (u->fault.verdict == ATTR_WITHDRAW && !classic && !u->attrs.reach.present && u->attrs.others)
+	const struct attr_mp *reach = &u->attrs.reach;
+	bool routes = classic || (reach->present && (!reach->family || rd_left(&reach->nlri)));
+
+	if (u->fault.verdict == ATTR_WITHDRAW && !routes && u->attrs.others)
 		u->fault.verdict = ATTR_RESET;
 }
 
