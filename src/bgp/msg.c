@@ -201,6 +201,21 @@ void msg_open_encode(const struct msg_open *o, struct wr *w)
 
 /* --- ROUTE-REFRESH --- */
 
+/* RFC 7313 section 5: the data is the whole message, its header too. */
+static int refresh_refuse(struct rd body, struct notify *n)
+{
+	uint8_t whole[NOTIFY_DATA_MAX];
+	struct wr w = wr_to(whole, sizeof(whole));
+	size_t len = rd_left(&body);
+
+	wr_be64(&w, UINT64_MAX);
+	wr_be64(&w, UINT64_MAX);
+	wr_be16(&w, (uint16_t)(MSG_HEADER + len));
+	wr_u8(&w, MSG_REFRESH);
+	wr_bytes(&w, body.at, MIN(len, sizeof(whole) - w.len));
+	return notify_set(n, NOTIFY_REFRESH, REFRESH_BAD_LENGTH, whole, w.len);
+}
+
 int msg_refresh_decode(struct rd body, struct msg_refresh *ret, struct notify *n)
 {
 	struct rd whole = body;
@@ -208,7 +223,7 @@ int msg_refresh_decode(struct rd body, struct msg_refresh *ret, struct notify *n
 	uint8_t subtype = rd_u8(&body), family = caps_family(afi, rd_u8(&body));
 
 	if (!rd_ok(&body) || ((subtype == MSG_REFRESH_BEGIN || subtype == MSG_REFRESH_END) && !rd_end(&body)))
-		return notify_set(n, NOTIFY_REFRESH, REFRESH_BAD_LENGTH, whole.at, rd_left(&whole));
+		return refresh_refuse(whole, n);
 	if (!rd_end(&body) || !family || subtype > MSG_REFRESH_END)
 		return 0;
 	*ret = (struct msg_refresh){ .family = family, .subtype = subtype };

@@ -407,6 +407,10 @@ static void test_refresh(void **state)
 	assert_int_equal(refresh_hex("0001010100", &r, &n), -EBADMSG);
 	assert_int_equal(n.code, NOTIFY_REFRESH);
 	assert_int_equal(n.subcode, REFRESH_BAD_LENGTH);
+	struct bytes want = { .n = 0 };
+	bytes_hex(&want, MARKER "0018 05 0001010100");
+	assert_int_equal(n.len, want.n);
+	assert_memory_equal(n.data, want.b, want.n);
 	assert_int_equal(refresh_hex("000100", &r, &n), -EBADMSG);
 }
 
