@@ -118,6 +118,12 @@ static bool good_as4_aggregator(const uint8_t *v, size_t n, const struct shape *
 	return n == 8 && number(v, 4);
 }
 
+/* RFC 9234 section 5; AS 0, which nobody can be (RFC 7607), we do not take either */
+static bool good_otc(const uint8_t *v, size_t n, const struct shape *s)
+{
+	return n == 4 && number(v, 4);
+}
+
 /* RFC 7606 5.3 */
 static bool good_prefixes(const uint8_t *v, size_t n, unsigned bits)
 {
@@ -188,8 +194,8 @@ static const struct rule {
 	{ 16, OPT | TRANS, ATTR_WITHDRAW, some_8 },		    /* 7.14 */
 	{ 17, OPT | TRANS, ATTR_DROP, good_as4_path, false, true }, /* RFC 6793 section 6 */
 	{ 18, OPT | TRANS, ATTR_DROP, good_as4_aggregator, false, true },
-	{ 32, OPT | TRANS, ATTR_WITHDRAW, some_12 }, /* RFC 8092 section 6 */
-	{ 35, OPT | TRANS, ATTR_WITHDRAW, good_4 },  /* RFC 9234 section 5 */
+	{ 32, OPT | TRANS, ATTR_WITHDRAW, some_12 },  /* RFC 8092 section 6 */
+	{ 35, OPT | TRANS, ATTR_WITHDRAW, good_otc }, /* RFC 9234 section 5 */
 };
 
 static const struct rule *rule_of(unsigned code)
@@ -371,6 +377,7 @@ static const struct sound {
 	{ 14, 28, "\x00\x02\x01\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x00\x30\x20\x01\x0d\xb8\x00\x02" },
 	{ 15, 10, "\x00\x02\x01\x30\x20\x01\x0d\xb8\x00\x02" },
 	{ 17, 10, "\x02\x02\x00\x00\xfd\xe9\x00\x00\xfd\xea" },
+	{ 35, 4, "\x00\x00\xfd\xe9" },
 };
 
 static uint8_t *value_of(unsigned code, unsigned fill)
@@ -417,8 +424,7 @@ static void sweep_some(unsigned from, unsigned to)
 {
 	room = xmalloc(ROOM);
 	for (unsigned code = from; code <= to; code++)
-		if (code != 35 || attr_name(35))
-			sweep_code(code);
+		sweep_code(code);
 	free(room);
 }
 
@@ -436,8 +442,7 @@ static void test_unknown(void **state)
 static void test_rules(void **state)
 {
 	for (unsigned code = 0; code < 256; code++)
-		if (code != 35)
-			assert_int_equal(attr_name((uint8_t)code) != NULL, rule_of(code) != NULL);
+		assert_int_equal(attr_name((uint8_t)code) != NULL, rule_of(code) != NULL);
 }
 
 /* Twice: the first one counts, whatever it was; but not for the two that carry prefixes (RFC 7606 3 g). */
