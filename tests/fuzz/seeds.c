@@ -323,6 +323,238 @@ static void say_bgp(void)
 	seed_update("only_to_customer", "0303", ORIGIN PATH NEXTHOP "c02304 0000fde9", "1a0a087040");
 }
 
+/* --- the speaker as a whole: events of two bytes, bytes of TCP behind some (see fsm_events.c) --- */
+
+enum event {
+	EV_PEER,
+	EV_ORIGIN,
+	EV_CONFIG,
+	EV_ACCEPT,
+	EV_CONNECTED,
+	EV_CLOSED,
+	EV_WRITABLE,
+	EV_DATA,
+	EV_TIME,   /* the square of it, in 10 ms */
+	EV_WINDOW, /* the square of it, in bytes */
+	EV_AGENT,
+	EV_STATED,
+	EV_TURN,
+	EV_FULL_PEER,
+	EV_POLICY,
+	EV_OTHER,
+};
+
+#define MARKER	      "ffffffffffffffffffffffffffffffff"
+#define KEEPALIVE     MARKER "0013 04"
+#define REFRESH	      MARKER "0017 05 00010001"
+#define BORR	      MARKER "0017 05 00010101"
+#define EORR	      MARKER "0017 05 00010201"
+#define NOTIFICATION  MARKER "0015 03 0604"
+#define HARD_RESET    MARKER "0017 03 0609 0604"
+#define EOR	      MARKER "0017 02 00000000"
+#define UPDATE	      MARKER "0030 02 0000 0014" ORIGIN PATH NEXTHOP "1a0a087040"
+#define UPDATE_IBGP   MARKER "0031 02 0000 0015" ORIGIN "400200 400504 00000064" NEXTHOP "1a0a087040"
+#define UPDATE_GONE   MARKER "001c 02 0005 1a0a087040 0000"
+#define UPDATE_BROKEN MARKER "0017 02 ffff0000"
+#define UPDATE_SOFT   MARKER "0030 02 0000 0014 400101 09" PATH NEXTHOP "1a0a087040"
+
+struct story {
+	uint8_t buf[SEED_MAX];
+	struct wr w;
+};
+
+static struct story story;
+
+static void begin(void)
+{
+	story.w = wr_to(story.buf, sizeof(story.buf));
+}
+
+static void ev(enum event kind, uint8_t detail)
+{
+	wr_u8(&story.w, (uint8_t)kind);
+	wr_u8(&story.w, detail);
+}
+
+static void hears(uint8_t conn, const char *hex)
+{
+	ev(EV_DATA, conn);
+	size_t hole = wr_open16(&story.w);
+	put_hex(&story.w, hex);
+	wr_close16(&story.w, hole);
+	ev(EV_TURN, 0);
+}
+
+static void hears_open(uint8_t conn, const char *router_id, unsigned asn)
+{
+	char hex[400];
+
+	snprintf(hex, sizeof(hex),
+		 MARKER "0047 01 04 %04x 001e %s 2a 0228 010400010001 010400020001 0200 0600 4600 4006 4078 "
+			"00010180 4700"
+			"4104 0000%04x 4504 00010103",
+		 asn, router_id, asn);
+	hears(conn, hex);
+}
+
+static void end(const char *name)
+{
+	ev(EV_TURN, 0);
+	CHECK(wr_ok(&story.w));
+	seed("fsm_events", name, story.buf, story.w.len);
+}
+
+/* The first connection, of peer 10.0.0.2 (i = 1) or 10.0.0.1 (i = 0), accepted and in OpenSent. */
+static void accepted(uint8_t peer)
+{
+	begin();
+	ev(EV_CONFIG, 2);
+	ev(EV_AGENT, 1);
+	ev(EV_PEER, peer | 4);
+	ev(EV_ORIGIN, 3);
+	ev(EV_STATED, 1);
+	ev(EV_ACCEPT, peer);
+	ev(EV_TURN, 0);
+}
+
+static void established(uint8_t peer)
+{
+	accepted(peer);
+	hears_open(0, peer & 1 ? "0a000002" : "0a000001", peer & 2 ? 64512 : 65001);
+	hears(0, KEEPALIVE);
+}
+
+static const struct {
+	const char *name, *hex;
+} in_any_state[] = {
+	{ "keepalive", KEEPALIVE },	  { "update", UPDATE },	       { "refresh", REFRESH },
+	{ "notification", NOTIFICATION }, { "broken", UPDATE_BROKEN }, { "hard_reset", HARD_RESET },
+};
+
+static void say_every_message_in_every_state(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(in_any_state); i++) {
+		char name[NAMES_MAX];
+
+		accepted(2);
+		hears(0, in_any_state[i].hex);
+		snprintf(name, sizeof(name), "opensent_%s", in_any_state[i].name);
+		end(name);
+		accepted(2);
+		hears_open(0, "0a000001", 64512);
+		hears(0, in_any_state[i].hex);
+		snprintf(name, sizeof(name), "openconfirm_%s", in_any_state[i].name);
+		end(name);
+		established(2);
+		hears(0, in_any_state[i].hex);
+		snprintf(name, sizeof(name), "established_%s", in_any_state[i].name);
+		end(name);
+	}
+	established(2);
+	hears_open(0, "0a000001", 64512);
+	end("established_open");
+	accepted(2);
+	hears_open(0, "0a000001", 64512);
+	hears_open(0, "0a000001", 64512);
+	end("openconfirm_open");
+}
+
+static void say_timers(void)
+{
+	for (uint8_t state = 0; state < 3; state++) {
+		static const char *const names[] = { "opensent_hold", "openconfirm_hold",
+						     "established_hold" };
+
+		accepted(2);
+		if (state > 0)
+			hears_open(0, "0a000001", 64512);
+		if (state > 1)
+			hears(0, KEEPALIVE);
+		ev(EV_TIME, 60); /* 36 s */
+		ev(EV_TURN, 0);
+		ev(EV_TIME, 160); /* 256 s */
+		end(names[state]);
+		/* Nothing can be sent any more, and it speaks on: RFC 9687 */
+		accepted(2);
+		if (state > 0)
+			hears_open(0, "0a000001", 64512);
+		if (state > 1)
+			hears(0, KEEPALIVE);
+		ev(EV_WINDOW, 0);
+		for (uint8_t i = 0; i < 30; i++) {
+			ev(EV_ORIGIN, (uint8_t)(i + 10));
+			hears(0, state > 1 ? KEEPALIVE : "");
+			ev(EV_TIME, 45); /* 20 s */
+		}
+		static const char *const blocked[] = { "opensent_blocked", "openconfirm_blocked",
+						       "established_blocked" };
+		end(blocked[state]);
+	}
+}
+
+static void say_sessions(void)
+{
+	established(2);
+	hears(0, UPDATE_IBGP EOR);
+	hears(0, BORR UPDATE_IBGP EORR);
+	hears(0, REFRESH);
+	hears(0, UPDATE_SOFT UPDATE_GONE);
+	ev(EV_OTHER, 1);
+	ev(EV_OTHER, 5);
+	ev(EV_OTHER, 2 | 4 | 16);
+	ev(EV_STATED, 0);
+	ev(EV_OTHER, 0);
+	end("long_session");
+	/* two peers, an external one with policies that is told what the other says */
+	established(2);
+	ev(EV_POLICY, 1 | 2 | 16);
+	ev(EV_POLICY, 0 | 4 | 8);
+	ev(EV_FULL_PEER, 1 | 4);
+	put_hex(&story.w, "03 0f 3c 39");
+	ev(EV_ACCEPT, 1);
+	ev(EV_TURN, 0);
+	hears_open(1, "0a000002", 65001);
+	hears(1, KEEPALIVE);
+	hears(0, UPDATE_IBGP);
+	hears(1, REFRESH);
+	ev(EV_POLICY, 1 | 8);
+	ev(EV_TURN, 0);
+	ev(EV_POLICY, 128 | 1);
+	end("two_peers");
+	/* GR: it goes and comes back, says less, and does not come back the second time */
+	established(2);
+	hears(0, UPDATE_IBGP EOR);
+	ev(EV_CLOSED, 0);
+	ev(EV_ACCEPT, 2);
+	ev(EV_TURN, 0);
+	hears_open(0, "0a000001", 64512);
+	hears(0, KEEPALIVE);
+	hears(0, EOR);
+	ev(EV_CLOSED, 0);
+	ev(EV_TIME, 140);
+	end("graceful_restart");
+	/* both dial; whichever survives, then it is told to be another one */
+	begin();
+	ev(EV_CONFIG, 0);
+	ev(EV_AGENT, 1);
+	ev(EV_PEER, 2);
+	ev(EV_STATED, 1);
+	ev(EV_CONNECTED, 0);
+	ev(EV_ACCEPT, 2);
+	ev(EV_TURN, 0);
+	hears_open(0, "0a000001", 64512);
+	hears_open(1, "0a000001", 64512);
+	hears(0, KEEPALIVE);
+	hears(1, KEEPALIVE);
+	ev(EV_ACCEPT, 2);
+	ev(EV_TURN, 0);
+	hears_open(1, "0a000001", 64512);
+	ev(EV_FULL_PEER, 2);
+	put_hex(&story.w, "40 00 00 00");
+	ev(EV_PEER, 128 | 2);
+	end("collision_established");
+}
+
 int main(int argc, char **argv)
 {
 	run.check = argc == 3 && !strcmp(argv[1], "--check");
@@ -333,5 +565,8 @@ int main(int argc, char **argv)
 	run.top = argv[argc - 1];
 	say_all();
 	say_bgp();
+	say_every_message_in_every_state();
+	say_timers();
+	say_sessions();
 	return run.bad;
 }
