@@ -16,16 +16,28 @@ static void arm(struct conn *c, struct timer *t, usec_t at)
 	timer_start(speaker_of(c)->timers, t, at);
 }
 
+/* What the kernel drops for its signature or its TTL is not seen by anybody: silence is all there is. */
+static struct cause no_answer(const struct ipc_peer *to)
+{
+	const char *hint = to->password[0] && to->ttl_security
+				   ? " (so it looks when the passwords differ, or it is too far away)"
+			   : to->password[0] ? " (so it looks when the passwords differ)"
+			   : to->ttl_security
+				   ? " (so it looks when it is further away than ttlSecurity allows)"
+				   : "";
+	char a[ADDR_STR_MAX];
+
+	return CAUSE("no answer from %s port %u%s", addr_format(&to->remote, a), to->port, hint);
+}
+
 static void on_retry(struct timer *t, usec_t now)
 {
 	struct conn *c = container_of(t, struct conn, retry);
 	struct speaker *s = speaker_of(c);
 	struct cause why = { 0 };
-	char a[ADDR_STR_MAX];
 
 	if (c->state == FSM_CONNECT)
-		why = CAUSE("no answer from %s port %u", addr_format(&c->peer->conf.remote, a),
-			    c->peer->conf.port);
+		why = no_answer(&c->peer->conf);
 	conn_event(c, FSM_RETRY_TIMER, &why, now);
 	speaker_wake(s);
 }
@@ -225,7 +237,7 @@ static struct cause why_not_connected(const struct ipc_peer *to, int error)
 	if (error == ECONNREFUSED)
 		return CAUSE("connection refused by %s port %u", a, to->port);
 	if (error == ETIMEDOUT)
-		return CAUSE("no answer from %s port %u", a, to->port);
+		return no_answer(to);
 	if (error == EADDRNOTAVAIL && addr_is_set(&to->local))
 		return CAUSE("this node does not have the local address %s", addr_format(&to->local, l));
 	if (error == EOPNOTSUPP && to->password[0])
