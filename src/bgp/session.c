@@ -2,13 +2,21 @@
  * TCP connections of the speaker. A connection that we close after a NOTIFICATION is shut down and read to
  * its end first, for a moment: closing at once would answer the peer's last bytes with a reset, and the reset
  * would overtake the NOTIFICATION.
+ *
+ * A new connection may be dead from the start: the other end is gone again, but its reset has a wrong TTL or
+ * no signature and is dropped. Until the first byte comes, TCP is told to make sure (TCP_USER_TIMEOUT and
+ * keepalives), where BGP would wait four minutes for an OPEN. Afterwards it would only do harm: shorter than
+ * the hold time it ends sessions that BGP has promised to keep through an outage, and longer than that the
+ * hold timer (or RFC 9687's, towards a peer that does not read) is always first.
  */
 #include "bgp/session.h"
 
 #include "base/map.h"
 #include "bgp/sockopt.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 struct session {
@@ -18,6 +26,7 @@ struct session {
 	struct sessions *all;
 	int fd;
 	bool connecting;
+	bool heard; /* a byte has come */
 	struct io io;
 	struct timer linger;
 };
@@ -87,6 +96,7 @@ static struct session *session_add(struct sessions *ss, uint64_t id, int fd, boo
 	list_init(&s->node);
 	io_init(&s->io, on_ready);
 	timer_init(&s->linger, on_linger_end);
+	sockopt_patience(fd, SESSION_PATIENCE);
 	map_add(ss->table, id, s);
 	return s;
 }
@@ -222,9 +232,17 @@ static void on_linger_ready(struct io *io, int events)
 	end_linger(s);
 }
 
+/* What is not acknowledged by now will not be (a changed key, a TTL that is refused): a reset tells the other
+ * end, which may otherwise wait for minutes on a connection that has ended. syscalls: ioctl setsockopt */
 static void on_linger_end(struct timer *t, usec_t now)
 {
-	end_linger(container_of(t, struct session, linger));
+	struct session *s = container_of(t, struct session, linger);
+	struct linger reset = { .l_onoff = 1 };
+	int unacked = 0;
+
+	if (ioctl(s->fd, SIOCOUTQ, &unacked) == 0 && unacked > 0)
+		setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	end_linger(s);
 }
 
 static void closed(struct session *s, int error)
@@ -270,10 +288,15 @@ static void on_readable(struct session *s)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0)
+	if (n <= 0) {
 		closed(s, n < 0 ? errno : 0);
-	else
-		speaker_on_data(ss->speaker, s->id, ss->buf, (size_t)n, loop_now(ss->loop));
+		return;
+	}
+	if (!s->heard) {
+		s->heard = true;
+		sockopt_patience(s->fd, 0);
+	}
+	speaker_on_data(ss->speaker, s->id, ss->buf, (size_t)n, loop_now(ss->loop));
 }
 
 static void on_ready(struct io *io, int events)

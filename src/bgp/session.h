@@ -11,7 +11,8 @@
 
 #define SESSION_READ_MAX   65536     /* bytes of one read; one buffer serves all connections */
 #define SESSION_LINGER_MAX 256	     /* closed connections still delivering their last bytes */
-#define SESSION_LINGER	   (1 * SEC) /* ... each for so long at most */
+#define SESSION_LINGER	   (3 * SEC) /* ... each for so long at most */
+#define SESSION_PATIENCE   15 /* seconds for which a new connection may be silent, as TCP is concerned */
 
 struct sessions;
 

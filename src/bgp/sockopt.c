@@ -87,3 +87,13 @@ int sockopt_peer(int fd, const struct ipc_peer *p)
 
 	return r < 0 ? r : set_distance(fd, p);
 }
+
+void sockopt_patience(int fd, int seconds)
+{
+	set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, seconds * 1000);
+	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, seconds > 0);
+	if (!seconds)
+		return;
+	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, (seconds + 2) / 3);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, (seconds + 2) / 3);
+}

@@ -4,9 +4,6 @@
  *
  * Invariant: a socket either has everything its peer asks for, or the caller learns that it has not: there is
  * no session without the password, and none from further away than allowed.
- *
- * There is no TCP_USER_TIMEOUT. Below the hold time it would end sessions that BGP promises to keep through a
- * short outage; above it the hold timer (or RFC 9687's, towards a peer that does not read) is always first.
  */
 #pragma once
 #include "bgp/ipc.h"
@@ -24,3 +21,7 @@ int sockopt_key(int fd, const struct addr *remote, const char *password);
 /* All that the connection to this peer needs, before connect() or right after accept(). 0 or -errno, as
  * above. */
 int sockopt_peer(int fd, const struct ipc_peer *peer);
+/* The connection breaks when the other end's TCP does not answer for so long; 0 = as the kernel would have
+ * it.
+ */
+void sockopt_patience(int fd, int seconds);
