@@ -25,6 +25,8 @@ struct play {
 	bool greeted;	  /* by the agent, on the present connection */
 	uint16_t busy;	  /* a port whose IPv6 half somebody else has */
 	bool failed_half;
+	uint16_t moving; /* a port that is listened on here and there */
+	bool moved;
 };
 
 static void say_hello(struct play *p)
@@ -52,6 +54,21 @@ static int listen_on_all(struct play *p, uint16_t port, struct err *e)
 	return speakerlink_listen(p->link, where, 2, e);
 }
 
+/* One address, every address, one address again: the sockets that are passed are still on their way, and
+ * open. */
+static void move_about(struct play *p)
+{
+	struct ipc_listen one = { .addr = addr_v4(INADDR_LOOPBACK), .port = p->moving };
+	struct err e = { 0 };
+
+	assert_int_equal(speakerlink_listen(p->link, &one, 1, &e), 0);
+	assert_int_equal(speakerlink_listen(p->link, &one, 1, &e), 0);
+	assert_int_equal(listen_on_all(p, p->moving, &e), 0);
+	assert_int_equal(speakerlink_listen(p->link, &one, 1, &e), 0);
+	assert_int_equal(speakerlink_listen(p->link, NULL, 0, &e), 0);
+	p->moved = true;
+}
+
 static void on_state(void *arg, bool connected, bool fresh)
 {
 	struct play *p = arg;
@@ -68,6 +85,8 @@ static void on_state(void *arg, bool connected, bool fresh)
 		/* The first of its messages finds out; the others must leave nothing behind. */
 		assert_int_equal(listen_on_all(p, 17901, &e), 0);
 	}
+	if (p->moving)
+		move_about(p);
 	if (p->busy) {
 		assert_int_equal(listen_on_all(p, p->busy, &e), -EADDRINUSE);
 		/* The IPv4 half is the speaker's by now, and must not be in our own way. */
@@ -90,7 +109,7 @@ static void on_tick(struct timer *t, usec_t now)
 		p->greeted = true;
 		say_hello(p);
 	}
-	if ((p->ups == 2 || p->failed_half) || !--p->patience) {
+	if ((p->ups == 2 || p->failed_half || p->moved) || !--p->patience) {
 		loop_stop(p->loop);
 		return;
 	}
@@ -177,11 +196,91 @@ static void one_family_of_the_port_is_in_use(void **state)
 	tear_down(&p, path);
 }
 
+static uint16_t free_port(void)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	close(fd);
+	return ntohs(sin.sin_port);
+}
+
+/* The next message to the speaker; *ret_fd is what came with it, or -1. */
+static struct ipc_msg next_message(struct play *p, int *ret_fd)
+{
+	uint8_t buf[IPC_MSG_MAX];
+	struct iovec iov = { buf, sizeof(buf) };
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.room,
+			     .msg_controllen = sizeof(control) };
+	struct ipc_msg m;
+	struct err e = { 0 };
+	ssize_t n = recvmsg(p->conn, &mh, MSG_DONTWAIT);
+	const struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
+
+	assert_true(n > 0);
+	assert_int_equal(ipc_decode(buf, (size_t)n, &m, &e), 0);
+	*ret_fd = -1;
+	if (c)
+		memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
+	return m;
+}
+
+/* Somebody else. */
+static int bind_beside(uint16_t port)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	int r = bind(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+static void the_new_is_opened_before_the_old_is_closed(void **state)
+{
+	/* 4 = the IPv4 one of all, 6 = the IPv6 one, 1 = the one; negative = closed */
+	static const int order[] = { 1, 4, 6, -1, 1, -4, -6, -1 };
+	struct play p = { .moving = free_port() };
+	int fds[ARRAY_SIZE(order)];
+	char path[64];
+
+	snprintf(path, sizeof(path), "/tmp/korat-t-speakerlink-%d", getpid());
+	set_up(&p, path);
+	loop_run(p.loop);
+	assert_true(p.moved);
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		struct ipc_msg m = next_message(&p, &fds[i]);
+		bool any = addr_is_unspecified(&m.listen.addr);
+		int which = !any ? 1 : m.listen.addr.family == AF_INET ? 4 : 6;
+		assert_int_equal(m.type == IPC_LISTEN ? which : -which, order[i]);
+		assert_true(m.type == IPC_LISTEN || m.type == IPC_UNLISTEN);
+		assert_int_equal(m.listen.port, p.moving);
+		assert_int_equal(fds[i] >= 0, order[i] > 0);
+	}
+	assert_int_equal(bind_beside(p.moving), -EADDRINUSE);
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	tear_down(&p, path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_speaker_that_dies_while_it_is_told),
 		cmocka_unit_test(one_family_of_the_port_is_in_use),
+		cmocka_unit_test(the_new_is_opened_before_the_old_is_closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
