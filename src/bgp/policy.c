@@ -1,6 +1,6 @@
 #include "bgp/policy.h"
 
-#include "base/map.h"
+#include "base/check.h"
 #include "bgp/trie.h"
 
 #define NO_MORE UINT16_MAX /* ends a chain of rules */
@@ -36,16 +36,15 @@ struct policy {
 };
 
 struct entry {
-	uint16_t id;
 	struct policy *now;   /* NULL: there is none yet */
 	struct policy *draft; /* begun; NULL: nothing is */
 	bool broken;	      /* the draft has lost a rule */
 	bool begun;	      /* since the last policies_stamp() */
-	UT_hash_handle hh;
 };
 
 struct policies {
-	struct entry *by_id;
+	struct entry *entry; /* by number: every route of every peer asks */
+	uint32_t n;
 };
 
 /* --- rules --- */
@@ -222,42 +221,38 @@ struct policies *policies_new(void)
 	return xcalloc(1, sizeof(struct policies));
 }
 
+/* NULL: it was never begun. */
 static struct entry *entry_find(const struct policies *ps, uint16_t id)
 {
-	struct entry *e;
-
-	map_find(ps->by_id, &id, e);
-	return e;
+	return id < ps->n ? &ps->entry[id] : NULL;
 }
 
 static struct entry *entry_make(struct policies *ps, uint16_t id)
 {
-	struct entry *e = entry_find(ps, id);
+	uint32_t n = ps->n;
 
-	if (e)
-		return e;
-	e = xcalloc(1, sizeof(*e));
-	e->id = id;
-	map_add(ps->by_id, id, e);
-	return e;
+	if (id >= n) {
+		ps->n = id + 1u;
+		ps->entry = xrealloc(ps->entry, ps->n * sizeof(*ps->entry));
+		memset(&ps->entry[n], 0, (ps->n - n) * sizeof(*ps->entry));
+	}
+	return &ps->entry[id];
 }
 
-static void entry_drop(struct policies *ps, struct entry *e)
+static void entry_drop(struct entry *e)
 {
-	map_del(ps->by_id, e);
 	policy_free(e->now);
 	policy_free(e->draft);
-	free(e);
+	*e = (struct entry){ 0 };
 }
 
 void policies_free(struct policies *ps)
 {
-	struct entry *e, *tmp;
-
 	if (!ps)
 		return;
-	map_each (ps->by_id, e, tmp)
-		entry_drop(ps, e);
+	for (uint32_t id = 0; id < ps->n; id++)
+		entry_drop(&ps->entry[id]);
+	free(ps->entry);
 	free(ps);
 }
 
@@ -316,7 +311,7 @@ bool policies_drop(struct policies *ps, uint16_t id)
 	bool was = e && e->now;
 
 	if (e)
-		entry_drop(ps, e);
+		entry_drop(e);
 	return was;
 }
 
@@ -329,22 +324,15 @@ const struct policy *policies_get(const struct policies *ps, uint16_t id)
 
 void policies_stamp(struct policies *ps)
 {
-	struct entry *e, *tmp;
-
-	map_each (ps->by_id, e, tmp)
-		e->begun = false;
+	for (uint32_t id = 0; id < ps->n; id++)
+		ps->entry[id].begun = false;
 }
 
 void policies_sweep(struct policies *ps, void (*fn)(void *arg, uint16_t id), void *arg)
 {
-	struct entry *e, *tmp;
-
-	map_each (ps->by_id, e, tmp) {
-		uint16_t id = e->id;
-
-		if (!e->begun && policies_drop(ps, id))
-			fn(arg, id);
-	}
+	for (uint32_t id = 0; id < ps->n; id++)
+		if (!ps->entry[id].begun && policies_drop(ps, (uint16_t)id))
+			fn(arg, (uint16_t)id);
 }
 
 /* --- does a rule match? --- */

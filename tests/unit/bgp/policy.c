@@ -772,6 +772,9 @@ static void test_sweep(void **state)
 	policies_begin(ps, 9, "begun", true);
 	assert_false(policies_drop(ps, 9));
 	assert_false(policies_end(ps, 9));
+	set(UINT16_MAX, true, NULL, 0);
+	assert_non_null(policies_get(ps, UINT16_MAX));
+	assert_null(policies_get(ps, UINT16_MAX - 1));
 	policies_free(NULL);
 }
 
