@@ -8,6 +8,7 @@
 #include "agent/podlink.h"
 #include "base/log.h"
 
+#include <linux/if.h>
 #include <stdio.h>
 
 /* ---- the order of the world. Everything it derives goes down this list; routes are then applied in one
@@ -21,6 +22,7 @@ static const struct derivation {
 	{ DIRTY_BLOCKS | DIRTY_POOLS | DIRTY_PODS, origins_derive },
 	{ DIRTY_NODES | DIRTY_CONFIG, peers_derive },
 	{ DIRTY_LINKS | DIRTY_NODES, fib_derive },
+	{ DIRTY_NODES, crowd_derive },
 };
 
 /* Nothing is deleted before every source of its class has spoken. */
@@ -98,7 +100,8 @@ static void tell_stated(struct agent *a)
 static void apply_routes(struct agent *a)
 {
 	struct err e = { 0 };
-	enum routes_left left = routes_apply(&a->routes, a->nl, may_delete(a), AGENT_ROUTE_BUDGET, &e);
+	enum routes_left left =
+		routes_apply(&a->routes, a->nl, a->writer, may_delete(a), AGENT_ROUTE_BUDGET, &e);
 
 	if (left == ROUTES_MORE)
 		a->io.soon(a->io.arg);
@@ -106,6 +109,12 @@ static void apply_routes(struct agent *a)
 		try_later(a);
 	if (e.code)
 		log_err(&e, "program routes");
+	/* Whether objects can be used shows when the first is made. */
+	if (a->routes.objects.changed)
+		a->io.soon(a->io.arg);
+	/* Not at once: what crossed our route may have come, or be about to go. */
+	if (routes_take_puzzled(&a->routes))
+		timer_start(a->timers, &a->compare, a->io.now(a->io.arg) + AGENT_RETRY);
 }
 
 void agent_settle(struct agent *a)
@@ -122,6 +131,7 @@ void agent_settle(struct agent *a)
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		if (dirty & order[i].when)
 			order[i].derive(a);
+	fib_use_objects(a);
 	if (routes_take_released(&a->routes) || a->fib.restate)
 		fib_restate(a);
 	listen_as_configured(a);
@@ -167,10 +177,34 @@ static void on_dumped_route(void *arg, const struct route *r)
 		routes_seen(&a->routes, c, r);
 }
 
+static void on_dumped_object(void *arg, const struct nexthop *nh)
+{
+	nhobj_seen(&((struct agent *)arg)->routes.objects, nh);
+}
+
+static int compare_objects(struct agent *a, struct err *e)
+{
+	struct nhobjs *o = &a->routes.objects;
+	struct err fault = { 0 };
+
+	nhobj_dump_begin(o);
+	int r = nexthop_dump(a->nl, ROUTE_PROTO_BIRD, on_dumped_object, a, &fault);
+	/* A kernel without them has none. */
+	if (r < 0 && r != -EOPNOTSUPP) {
+		*e = fault;
+		return r;
+	}
+	nhobj_dump_end(o);
+	return 0;
+}
+
 /* Dump and compare: at the start, after lost events and every minute. */
 static int compare_kernel(struct agent *a, struct err *e)
 {
+	routes_land(&a->routes, a->writer, true);
 	if (pods_look(a, e) < 0 || pods_find_uplink(a, e) < 0)
+		return -e->code;
+	if (compare_objects(a, e) < 0)
 		return -e->code;
 	routes_dump_begin(&a->routes);
 	if (route_dump(a->nl, 0, RT_TABLE_MAIN, 0, on_dumped_route, a, e) < 0 ||
@@ -222,14 +256,24 @@ static void on_link_event(struct agent *a, const struct monitor_event *ev)
 	bool pods = pods_is_iface(&a->pods, ev->link.ifindex);
 
 	pods_on_link(a, &ev->link, ev->gone);
-	if (ev->gone || !(ev->link.flags & IFF_UP))
-		routes_seen_link_down(&a->routes, ev->link.ifindex);
+	bool down = ev->gone || !(ev->link.flags & IFF_UP);
+	/* As the kernel itself judges carrier when it drops nexthop objects. */
+	bool lost = !(ev->link.flags & (IFF_RUNNING | IFF_LOWER_UP));
+	if (down || lost)
+		routes_seen_link_down(&a->routes, ev->link.ifindex, !down);
 	if (!pods && !pods_is_iface(&a->pods, ev->link.ifindex))
 		agent_wake(a, DIRTY_LINKS);
 }
 
+void agent_on_written(struct agent *a)
+{
+	routes_land(&a->routes, a->writer, false);
+	agent_wake(a, 0);
+}
+
 void agent_on_kernel(struct agent *a, const struct monitor_event *ev)
 {
+	routes_land(&a->routes, a->writer, true);
 	switch (ev->what) {
 	case MONITOR_LINK:
 		on_link_event(a, ev);
@@ -244,6 +288,12 @@ void agent_on_kernel(struct agent *a, const struct monitor_event *ev)
 	case MONITOR_OVERRUN:
 		log_warn("the kernel's events overran; comparing everything");
 		on_compare(&a->compare, a->io.now(a->io.arg));
+		break;
+	case MONITOR_NEXTHOP:
+		if (ev->gone) {
+			routes_seen_object_gone(&a->routes, ev->nexthop.id);
+			agent_wake(a, 0);
+		}
 		break;
 	case MONITOR_NEIGH:
 		break;
@@ -276,6 +326,12 @@ void agent_on_ipc(struct agent *a, const struct ipc_msg *m)
 		break;
 	case IPC_ROUTE_GONE:
 		fib_on_gone(a, &m->route.prefix);
+		break;
+	case IPC_WATCH:
+		fib_on_watch(a, &m->nexthop.addr);
+		break;
+	case IPC_UNWATCH:
+		fib_on_unwatch(a, &m->nexthop.addr);
 		break;
 	case IPC_SYNCED:
 		fib_on_synced(a);
@@ -377,6 +433,7 @@ struct agent *agent_new(const char *me, const struct agent_io *io, struct timers
 	world_init(&a->world, me);
 	alloc_init(&a->alloc, &a->world, store, io->wall, io->arg);
 	routes_init(&a->routes);
+	a->routes.objects.mode = io->nexthop_objects;
 	timer_init(&a->compare, on_compare);
 	timer_init(&a->retry, on_retry);
 	/* Look before touching: what is in the kernel is known before anything is wanted. */
@@ -397,9 +454,10 @@ void agent_free(struct agent *a)
 	timer_stop(&a->compare);
 	timer_stop(&a->retry);
 	pods_done(a);
+	routes_land(&a->routes, a->writer, true);
+	fib_done(a);
 	routes_done(&a->routes);
 	peers_done(&a->peers);
-	fib_done(&a->fib);
 	world_done(&a->world);
 	free(a);
 }

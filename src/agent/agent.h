@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "agent/alloc.h"
+#include "agent/crowd.h"
 #include "agent/fib.h"
 #include "agent/peers.h"
 #include "agent/pods.h"
@@ -29,6 +30,7 @@ struct agent_io {
 	uint32_t (*speaker_pid)(void *arg); /* 0 while none is connected */
 	/* Have the speaker listen on exactly these. 0, or -errno with a sentence (port in use). */
 	int (*listen)(void *arg, const struct ipc_listen *where, size_t n, struct err *e);
+	enum nhobj_mode nexthop_objects;
 };
 
 #define AGENT_ROUTE_BUDGET   256	/* kernel operations in one turn; there may be more at once */
@@ -40,7 +42,8 @@ struct agent {
 	struct agent_io io;
 	struct timers *timers;
 	struct store *store;
-	struct nl *nl; /* the host's namespace */
+	struct nl *nl;	       /* the host's namespace */
+	struct writer *writer; /* of many routes, in the same; NULL = none */
 	struct world world;
 	struct store_follow *follow;
 	struct alloc alloc;
@@ -48,6 +51,7 @@ struct agent {
 	struct routes routes;
 	struct peers peers;
 	struct fib fib;
+	struct crowd crowd;
 	struct timer compare, retry;
 	bool settling;
 	bool stating;	/* the speaker has not been told yet that this is all */
@@ -62,6 +66,7 @@ struct agent *agent_new(const char *me, const struct agent_io *io, struct timers
 void agent_free(struct agent *a); /* the kernel's routes stay: stopping is not decommissioning */
 
 void agent_settle(struct agent *a);
+void agent_on_written(struct agent *a); /* the writer has something back */
 void agent_on_kernel(struct agent *a, const struct monitor_event *ev);
 /* The speaker connected (hello received; fresh = another process than before), went away, or said something.
  */

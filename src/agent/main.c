@@ -14,6 +14,7 @@
 #include "agent/supervise.h"
 #include "base/log.h"
 #include "bgp/main.h"
+#include "kern/writer.h"
 #include "loop/loop.h"
 #include "rpc/rpc.h"
 
@@ -31,6 +32,7 @@ struct daemon {
 	struct loop *loop;
 	struct store *store;
 	struct nl *nl;
+	struct writer *writer;
 	struct monitor *monitor;
 	struct agent *agent;
 	struct speakerlink *link;
@@ -107,6 +109,25 @@ static void on_speaker_message(void *arg, const struct ipc_msg *m)
 static void on_kernel(void *arg, const struct monitor_event *ev)
 {
 	agent_on_kernel(((struct daemon *)arg)->agent, ev);
+}
+
+static void on_written(void *arg)
+{
+	agent_on_written(((struct daemon *)arg)->agent);
+}
+
+/* What routes are changed through: the writer's sockets, and the one for everything else. */
+static int start_writing(struct daemon *d, uint32_t ports[static WRITER_BATCHES + 1], struct err *e)
+{
+	if (nl_open(&d->nl, e) < 0)
+		return -e->code;
+	d->writer = writer_new(d->loop, on_written, d, e);
+	if (!d->writer)
+		return -e->code;
+	for (size_t i = 0; i < WRITER_BATCHES; i++)
+		ports[i] = writer_port(d->writer, i);
+	ports[WRITER_BATCHES] = nl_port(d->nl);
+	return 0;
 }
 
 static void on_term(void *arg, int signo)
@@ -219,26 +240,31 @@ static int start(struct daemon *d, struct err *e)
 			       .soon = io_soon,
 			       .to_speaker = io_to_speaker,
 			       .speaker_pid = io_speaker_pid,
-			       .listen = io_listen };
+			       .listen = io_listen,
+			       .nexthop_objects = o->nexthop_objects };
+	uint32_t ports[WRITER_BATCHES + 1];
 	struct speakerlink_events ev = { .arg = d, .state = on_speaker_state, .message = on_speaker_message };
 
 	task_init(&d->settle, on_settle);
 	if (lock_run_dir(d, e) < 0 || drop_privileges(e) < 0)
 		return -e->code;
 	d->loop = loop_new(e);
-	if (!d->loop || !(d->store = store_open(d->loop, o->datastore, true, e)) || nl_open(&d->nl, e) < 0)
+	if (!d->loop || !(d->store = store_open(d->loop, o->datastore, true, e)) ||
+	    start_writing(d, ports, e) < 0)
 		return -e->code;
 	snprintf(path, sizeof(path), "%s/speaker.sock", o->run_dir);
 	d->link = speakerlink_new(d->loop, path, &ev);
 	/* The events are asked for before the agent looks: nothing happens unseen in between. They are told
 	 * from the loop, when there is an agent. */
-	d->monitor = monitor_new(d->loop, 1 << MONITOR_LINK | 1 << MONITOR_ADDR | 1 << MONITOR_ROUTE,
-				 on_kernel, d, e);
+	d->monitor = monitor_new(
+		d->loop, 1 << MONITOR_LINK | 1 << MONITOR_ADDR | 1 << MONITOR_ROUTE | 1 << MONITOR_NEXTHOP,
+		ports, ARRAY_SIZE(ports), on_kernel, d, e);
 	if (!d->monitor)
 		return -e->code;
 	d->agent = agent_new(o->node, &io, loop_timers(d->loop), d->store, d->nl, e);
 	if (!d->agent)
 		return -e->code;
+	d->agent->writer = d->writer;
 	snprintf(path, sizeof(path), "%s/agent.sock", o->run_dir);
 	d->rpc = rpc_listen(d->loop, path, methods, d, e);
 	if (!d->rpc)
@@ -254,6 +280,7 @@ static void stop(struct daemon *d)
 	monitor_free(d->monitor);
 	agent_free(d->agent);
 	speakerlink_free(d->link);
+	writer_free(d->writer);
 	nl_free(d->nl);
 	store_free(d->store);
 	task_cancel(&d->settle);

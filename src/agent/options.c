@@ -22,6 +22,9 @@ static const char help[] =
 	"  --datastore WHERE    sqlite:FILE                         (sqlite:/var/lib/korat/korat.db)\n"
 	"  --run-dir DIR        sockets and lock                    (/run/korat)\n"
 	"  --speaker-user USER  what the speaker runs as            (korat-speaker, else nobody)\n"
+	"  --nexthop-objects X  auto, always or never: have learned routes lead through nexthop objects\n"
+	"                       (auto: from 500 gateways on, where plain routes get slow; `ip route`\n"
+	"                       then shows \"nhid 7\" in their lines)\n"
 	"  --log-level LEVEL    error, warn, info or debug          (info)\n"
 	"  --help, --version\n";
 
@@ -38,6 +41,21 @@ static bool set(char *dst, size_t cap, const char *option, const char *value)
 	if (value[0] && (size_t)snprintf(dst, cap, "%s", value) < cap)
 		return true;
 	fprintf(stderr, "koratd: %s needs a value of 1 to %zu characters\n", option, cap - 1);
+	return false;
+}
+
+static bool set_mode(enum nhobj_mode *mode, const char *value)
+{
+	static const char *const names[] = {
+		[NHOBJ_AUTO] = "auto", [NHOBJ_ALWAYS] = "always", [NHOBJ_NEVER] = "never"
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(value, names[i])) {
+			*mode = (enum nhobj_mode)i;
+			return true;
+		}
+	fprintf(stderr, "koratd: --nexthop-objects %s is not one of auto, always and never\n", value);
 	return false;
 }
 
@@ -60,12 +78,13 @@ static int parse_role(int *argc, char ***argv, struct options *o)
 
 int options_parse(int argc, char **argv, struct options *ret)
 {
-	enum { NODE = 1, DATASTORE, RUN_DIR, SPEAKER_USER, LOG_LEVEL, HELP, VERSION };
+	enum { NODE = 1, DATASTORE, RUN_DIR, SPEAKER_USER, NEXTHOP_OBJECTS, LOG_LEVEL, HELP, VERSION };
 	static const struct option longs[] = {
 		{ "node", required_argument, NULL, NODE },
 		{ "datastore", required_argument, NULL, DATASTORE },
 		{ "run-dir", required_argument, NULL, RUN_DIR },
 		{ "speaker-user", required_argument, NULL, SPEAKER_USER },
+		{ "nexthop-objects", required_argument, NULL, NEXTHOP_OBJECTS },
 		{ "log-level", required_argument, NULL, LOG_LEVEL },
 		{ "help", no_argument, NULL, HELP },
 		{ "version", no_argument, NULL, VERSION },
@@ -98,6 +117,9 @@ int options_parse(int argc, char **argv, struct options *ret)
 			break;
 		case SPEAKER_USER:
 			ok = set(o.speaker_user, sizeof(o.speaker_user), "--speaker-user", optarg);
+			break;
+		case NEXTHOP_OBJECTS:
+			ok = set_mode(&o.nexthop_objects, optarg);
 			break;
 		case LOG_LEVEL:
 			if (log_level_parse(optarg, &o.log_level) < 0) {

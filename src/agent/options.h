@@ -2,6 +2,7 @@
  * agent/options: koratd's command line.
  */
 #pragma once
+#include "agent/nhobj.h"
 #include "base/log.h"
 
 #define EXIT_CONFIG \
@@ -16,6 +17,7 @@ struct options {
 	char run_dir[200];     /* default: /run/korat */
 	char speaker_user[64]; /* default: korat-speaker if there is such a user, else nobody */
 	enum log_level log_level;
+	enum nhobj_mode nexthop_objects; /* default: auto */
 };
 
 /* -1: go on with *ret. Else the exit code: help and version were printed, or a usage error was. */

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define READS_PER_EVENT 16 /* datagrams, of up to some hundred messages each */
+#define READS_PER_EVENT 2 /* datagrams of up to some hundred messages: then what is known goes to the kernel */
 
 struct outgoing {
 	struct list node;

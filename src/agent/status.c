@@ -96,6 +96,17 @@ static json_t *pods_json(const struct agent *a)
 	return list;
 }
 
+/* What works, but not for much longer. */
+static json_t *warnings_json(const struct agent *a)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(a->crowd.text); i++)
+		if (a->crowd.text[i][0])
+			json_array_append_new(list, json_string(a->crowd.text[i]));
+	return list;
+}
+
 void status_on_status(struct agent *a, struct rpc_req *req)
 {
 	char reason[ERR_MSG_MAX];
@@ -112,7 +123,7 @@ void status_on_status(struct agent *a, struct rpc_req *req)
 	json_t *o = json_pack("{s:s, s:b, s:s, s:i, s:i, s:b, s:i, s:i}", "node", a->me, "ready", ready,
 			      "reason", reason, "pid", (int)getpid(), "speaker_pid",
 			      (int)a->io.speaker_pid(a->io.arg), "speaker_synced", a->fib.synced, "routes",
-			      (int)map_count(a->fib.map), "routes_failed", (int)a->routes.failed);
+			      (int)a->fib.count, "routes_failed", (int)a->routes.failed);
 	if (me && addr_is_set(&me->ipv4))
 		json_object_set_new(o, "ipv4", text_addr(&me->ipv4));
 	if (me && addr_is_set(&me->ipv6))
@@ -122,6 +133,7 @@ void status_on_status(struct agent *a, struct rpc_req *req)
 	json_object_set_new(o, "blocks", blocks_json(a));
 	json_object_set_new(o, "pods", pods_json(a));
 	json_object_set_new(o, "store", store);
+	json_object_set_new(o, "warnings", warnings_json(a));
 	rpc_reply(req, o);
 }
 
@@ -268,15 +280,14 @@ static json_t *nexthop_json(struct agent *a, const struct fib_nexthop *nh)
 /* What BGP knows about the FIB entry that decided; null if it is not BGP's. */
 static json_t *bgp_json(struct agent *a, const struct prefix *prefix)
 {
-	struct fib_prefix *p;
+	const struct fib_paths *p = fib_find(a, prefix);
 	json_t *hops;
 
-	map_find(a->fib.map, prefix, p);
 	if (!p)
 		return json_null();
 	hops = json_array();
 	for (size_t i = 0; i < p->n; i++)
-		json_array_append_new(hops, nexthop_json(a, p->n > 1 ? p->hops[i] : p->hop1));
+		json_array_append_new(hops, nexthop_json(a, p->hops[i]));
 	return json_pack("{s:o, s:o}", "prefix", text_prefix(prefix), "nexthops", hops);
 }
 

@@ -9,7 +9,7 @@ struct agent;
 struct rpc_req;
 
 /* {"node","ipv4","ipv6","ready","reason","pid","speaker_pid","sessions":{"established","configured"},"peers":[...],"blocks":[...],"pods":[...],
- * "routes":N,"store":{"synced","lost","fault"}} */
+ * "routes":N,"store":{"synced","lost","fault"},"warnings":[sentence,...]} */
 void status_on_status(struct agent *a, struct rpc_req *req);
 
 /*

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct delta {
-	uint64_t stamp; /* the last generation that wanted it */
+	uint64_t stamp : 61; /* the last generation that wanted it; with the rest eight bytes */
 	bool wanted : 1;
 	bool present : 1; /* the other side has it, as far as we were told */
 	bool differs : 1; /* present, but not as wanted */

@@ -6,8 +6,11 @@
 #include "kern/parse.h"
 #include "loop/loop.h"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
+
 #define RX_SIZE		 (64 * 1024)
-#define BUFFER		 (8 * 1024 * 1024) /* bytes the kernel keeps for us: some 10 000 routes */
+#define BUFFER		 (8 * 1024 * 1024) /* bytes the kernel keeps for us: some 10 000 routes of others */
 #define DATAGRAMS_A_TURN 256		   /* then the rest of the program has its turn */
 
 struct monitor {
@@ -27,6 +30,7 @@ static const struct group {
 	{ MONITOR_LINK, RTNLGRP_LINK },	       { MONITOR_ADDR, RTNLGRP_IPV4_IFADDR },
 	{ MONITOR_ADDR, RTNLGRP_IPV6_IFADDR }, { MONITOR_ROUTE, RTNLGRP_IPV4_ROUTE },
 	{ MONITOR_ROUTE, RTNLGRP_IPV6_ROUTE }, { MONITOR_NEIGH, RTNLGRP_NEIGH },
+	{ MONITOR_NEXTHOP, RTNLGRP_NEXTHOP },
 };
 
 static bool parse_event(uint16_t type, struct rd body, struct monitor_event *ev)
@@ -52,6 +56,11 @@ static bool parse_event(uint16_t type, struct rd body, struct monitor_event *ev)
 		ev->what = MONITOR_NEIGH;
 		ev->gone = type == RTM_DELNEIGH;
 		return parse_neigh(body, &ev->neigh) && !(ev->neigh.flags & NTF_PROXY);
+	case RTM_NEWNEXTHOP:
+	case RTM_DELNEXTHOP:
+		ev->what = MONITOR_NEXTHOP;
+		ev->gone = type == RTM_DELNEXTHOP;
+		return parse_nexthop(body, &ev->nexthop);
 	}
 	return false;
 }
@@ -124,7 +133,9 @@ static int join(int fd, unsigned groups, struct err *e)
 		const struct group *g = &groups_of[i];
 		if (!(groups & 1u << g->what))
 			continue;
-		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &g->group, sizeof(g->group)) < 0)
+		/* A kernel without nexthop objects has no group for them, and nothing to say in it. */
+		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &g->group, sizeof(g->group)) < 0 &&
+		    g->what != MONITOR_NEXTHOP)
 			return err_set(e, errno, "listen to the kernel's events: %m");
 	}
 	return 0;
@@ -140,7 +151,40 @@ static void enlarge(int fd)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &n, sizeof(n));
 }
 
-struct monitor *monitor_new(struct loop *l, unsigned groups, monitor_fn *fn, void *arg, struct err *e)
+/*
+ * The kernel tells everybody about every route, its author too: a hundred thousand learned routes come back
+ * as as many messages, which cost a system call each and overrun any buffer. A filter drops them before they
+ * are queued; attaching one needs no privilege. The kernel writes into each message the port of the socket
+ * that asked for the change (0 for changes of its own, such as routes that go with an interface). Only
+ * routes: what happens to links and addresses is learned from events, whoever asked for it.
+ */
+static void ignore_own(int fd, const uint32_t *own, size_t nown)
+{
+	struct sock_filter code[6 + MONITOR_OWN_MAX];
+	struct sock_fprog prog = { .filter = code };
+	uint8_t n = (uint8_t)MIN(nown, (size_t)MONITOR_OWN_MAX);
+
+	/* The filter's words are big-endian, netlink's are the host's. */
+	code[0] =
+		(struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type));
+	code[1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0);
+	code[2] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0,
+					       (uint8_t)(n + 1));
+	code[3] =
+		(struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid));
+	for (uint8_t i = 0; i < n; i++)
+		code[4 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(own[i]),
+							   (uint8_t)(n - i), 0);
+	code[4 + n] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+	code[5 + n] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
+	prog.len = (unsigned short)(6 + n);
+	/* Without it there is more to hear, nothing worse. */
+	if (n)
+		(void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
+}
+
+struct monitor *monitor_new(struct loop *l, unsigned groups, const uint32_t *own, size_t nown, monitor_fn *fn,
+			    void *arg, struct err *e)
 {
 	own_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
@@ -149,6 +193,7 @@ struct monitor *monitor_new(struct loop *l, unsigned groups, monitor_fn *fn, voi
 		return NULL;
 	}
 	enlarge(fd);
+	ignore_own(fd, own, nown);
 	if (join(fd, groups, e) < 0)
 		return NULL;
 	struct monitor *m = xcalloc(1, sizeof(*m));

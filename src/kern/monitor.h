@@ -9,6 +9,7 @@
 #include "kern/addr.h"
 #include "kern/link.h"
 #include "kern/neigh.h"
+#include "kern/nexthop.h"
 #include "kern/route.h"
 
 struct loop;
@@ -19,6 +20,7 @@ enum monitor_what {
 	MONITOR_ADDR,
 	MONITOR_ROUTE,
 	MONITOR_NEIGH,
+	MONITOR_NEXTHOP, /* objects */
 	MONITOR_OVERRUN,
 };
 
@@ -30,10 +32,14 @@ struct monitor_event {
 		struct if_addr addr;
 		struct route route;
 		struct neigh neigh;
+		struct nexthop nexthop;
 	};
 };
 
 typedef void monitor_fn(void *arg, const struct monitor_event *ev);
-/* groups: bit set of 1 << MONITOR_*. */
-struct monitor *monitor_new(struct loop *l, unsigned groups, monitor_fn *fn, void *arg, struct err *e);
+/* groups: bit set of 1 << MONITOR_*. own: nl_port() of sockets whose changes of routes are no news, because
+ * whoever makes them has the answers. */
+#define MONITOR_OWN_MAX 8
+struct monitor *monitor_new(struct loop *l, unsigned groups, const uint32_t *own, size_t nown, monitor_fn *fn,
+			    void *arg, struct err *e);
 void monitor_free(struct monitor *m);

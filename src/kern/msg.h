@@ -22,6 +22,10 @@
 struct nlmsghdr *nl_msg(struct nl *nl, uint16_t type, uint16_t flags, const void *body, size_t n);
 /* A change: sent now, or queued if a batch is open. */
 int nl_request(struct nl *nl, struct nlmsghdr *m, struct err *e);
+/* For kern/writer: from now on requests of a batch are only queued, at most n, until nl_batch_send() or the
+ * end of the batch; the former sends them, waits for the results and leaves those to nl_batch_end(). */
+void nl_hold(struct nl *nl, size_t n);
+void nl_batch_send(struct nl *nl);
 /* A question, never part of a batch (what is queued is sent before it). fn hears every answering message of a
  * type and body, once the answer is complete and consistent; a dump that the kernel calls interrupted is
  * asked for again. fn may use nl for requests of its own. */

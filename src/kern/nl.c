@@ -38,16 +38,19 @@ struct result {
 
 struct nl {
 	int fd;
+	uint32_t port;
 	bool adopted;
 	bool batching;
+	bool lost;	   /* the kernel could not queue some answer to the request under way */
 	int dead;	   /* an errno: the socket is not used again */
 	struct err failed; /* why the open batch cannot go on */
 	uint32_t seq;
 	uint64_t tag;		/* of the next request */
 	struct result *results; /* of the open batch, in order */
 	size_t nresults, cap;
-	size_t queued; /* the last so many results belong to messages in tx */
-	size_t tx_len;
+	size_t flush_at;	/* so many queued requests are sent by themselves */
+	size_t queued;		/* the last so many results belong to messages in tx */
+	size_t tx_len, tx_last; /* bytes, and where the last message begins */
 	uint8_t *tx, *rx;
 	alignas(struct nlmsghdr) uint8_t msg[NL_MSG_MAX];
 };
@@ -64,7 +67,8 @@ static struct nl *nl_new(int fd, bool adopted)
 
 	nl->fd = fd;
 	nl->adopted = adopted;
-	nl->tx = xmalloc((size_t)NL_BATCH_MAX * NL_MSG_MAX);
+	nl->flush_at = NL_BATCH_MAX;
+	nl->tx = xmalloc(nl->flush_at * NL_MSG_MAX);
 	nl->rx = xmalloc(RX_SIZE);
 	/* Unguessable, so that a co-owner of the socket cannot prepare answers; any value will do if this
 	 * fails. */
@@ -74,17 +78,28 @@ static struct nl *nl_new(int fd, bool adopted)
 	set_int(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
 	set_int(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
 	set_int(fd, SOL_SOCKET, SO_RCVBUF, 1024 * 1024);
+	set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, 1024 * 1024);
 	return nl;
 }
 
 int nl_open(struct nl **ret, struct err *e)
 {
+	struct sockaddr_nl own = { .nl_family = AF_NETLINK };
+	socklen_t len = sizeof(own);
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
 	if (fd < 0)
 		return err_set(e, errno, "open a netlink socket: %m");
 	*ret = nl_new(fd, false);
+	if (!bind(fd, (struct sockaddr *)&own, sizeof(own)) &&
+	    !getsockname(fd, (struct sockaddr *)&own, &len))
+		(*ret)->port = own.nl_pid;
 	return 0;
+}
+
+uint32_t nl_port(const struct nl *nl)
+{
+	return nl->port;
 }
 
 static bool sock_opt_is(int fd, int opt, int want)
@@ -194,6 +209,7 @@ static int send_bytes(struct nl *nl, const void *p, size_t n, struct err *e)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 
+	nl->lost = false;
 	for (;;) {
 		ssize_t sent = sendto(nl->fd, p, n, 0, (struct sockaddr *)&kernel, sizeof(kernel));
 		if (sent == (ssize_t)n)
@@ -219,6 +235,11 @@ static int wait_for_answer(struct nl *nl, struct err *e)
 	return r < 0 ? misbehaved(nl, errno, e, "wait for the kernel's answer") : 0;
 }
 
+static int did_not_fit(struct err *e)
+{
+	return err_set(e, ENOBUFS, "the kernel's answers did not fit: %m");
+}
+
 /* The next datagram from the kernel, in nl->rx: its length, or -errno. -ENOBUFS: answers were lost. */
 static ssize_t receive(struct nl *nl, unsigned *ignored, struct err *e)
 {
@@ -234,12 +255,12 @@ static ssize_t receive(struct nl *nl, unsigned *ignored, struct err *e)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == ENOBUFS) {
-			lost = true; /* what is left in the queue is still good */
+			lost = nl->lost = true; /* what is left in the queue is still good */
 			continue;
 		}
 		if (n < 0 && errno == EAGAIN) {
-			if (lost)
-				return err_set(e, ENOBUFS, "the kernel's answers did not fit: %m");
+			if (lost || (nl->lost && !nl->adopted))
+				return did_not_fit(e);
 			int r = wait_for_answer(nl, e);
 			if (r < 0)
 				return r;
@@ -294,26 +315,64 @@ static size_t take_acks(struct nl *nl, size_t n)
 	return news;
 }
 
+static void ask_for_ack(struct nl *nl, size_t at)
+{
+	struct nlmsghdr h;
+
+	memcpy(&h, nl->tx + at, sizeof(h));
+	h.nlmsg_flags |= NLM_F_ACK;
+	memcpy(nl->tx + at, &h, sizeof(h));
+}
+
+/* The last one is acknowledged: whichever nothing was said about before has succeeded. A socket that others
+ * may read from acknowledges each: they could eat the failures. */
+static void conclude(struct nl *nl)
+{
+	struct result *first = &nl->results[nl->nresults - nl->queued];
+
+	for (size_t i = 0; i < nl->queued; i++)
+		first[i].known = true;
+}
+
+static bool all_known(const struct nl *nl)
+{
+	const struct result *first = &nl->results[nl->nresults - nl->queued];
+	size_t known = 0;
+
+	if (!nl->adopted)
+		return first[nl->queued - 1].known;
+	for (size_t i = 0; i < nl->queued; i++)
+		known += first[i].known;
+	return known == nl->queued;
+}
+
+static int receive_results(struct nl *nl, struct err *e)
+{
+	unsigned ignored = 0;
+
+	while (!all_known(nl)) {
+		ssize_t n = receive(nl, &ignored, e);
+		if (n < 0)
+			return (int)n;
+		if (!take_acks(nl, (size_t)n) && ++ignored > IGNORED_MAX)
+			return misbehaved(nl, EPROTO, e, "the netlink socket answers what was not asked");
+	}
+	/* A failure may have been among what was lost. */
+	if (nl->lost && !nl->adopted)
+		return did_not_fit(e);
+	conclude(nl);
+	return 0;
+}
+
 /* Sends what is queued and waits for every result. */
 static int flush(struct nl *nl, struct err *e)
 {
-	size_t left = nl->queued;
-	unsigned ignored = 0;
-
-	if (!left)
+	if (!nl->queued)
 		return 0;
+	ask_for_ack(nl, nl->tx_last);
 	int r = send_bytes(nl, nl->tx, nl->tx_len, e);
-	while (r == 0 && left) {
-		ssize_t n = receive(nl, &ignored, e);
-		if (n < 0) {
-			r = (int)n;
-			break;
-		}
-		size_t news = take_acks(nl, (size_t)n);
-		left -= news;
-		if (!news && ++ignored > IGNORED_MAX)
-			r = misbehaved(nl, EPROTO, e, "the netlink socket answers what was not asked");
-	}
+	if (r == 0)
+		r = receive_results(nl, e);
 	nl->queued = 0;
 	nl->tx_len = 0;
 	return r;
@@ -335,8 +394,10 @@ static void queue(struct nl *nl, struct nlmsghdr *m)
 		nl->results = xrealloc(nl->results, nl->cap * sizeof(*nl->results));
 	}
 	m->nlmsg_seq = nl->seq++;
-	m->nlmsg_flags |= NLM_F_ACK;
+	if (nl->adopted)
+		m->nlmsg_flags |= NLM_F_ACK;
 	nl->results[nl->nresults++] = (struct result){ .tag = nl->tag, .seq = m->nlmsg_seq };
+	nl->tx_last = nl->tx_len;
 	memcpy(nl->tx + nl->tx_len, m, m->nlmsg_len);
 	nl->tx_len += MNL_ALIGN(m->nlmsg_len);
 	nl->queued++;
@@ -371,7 +432,7 @@ int nl_request(struct nl *nl, struct nlmsghdr *m, struct err *e)
 		r = err_set(e, nl->failed.code, "the batch failed before: %m");
 	} else {
 		queue(nl, m);
-		if (nl->queued == NL_BATCH_MAX)
+		if (nl->queued == nl->flush_at)
 			flush_batch(nl);
 	}
 	nl->tag = 0;
@@ -384,6 +445,22 @@ void nl_batch_begin(struct nl *nl)
 	nl->batching = true;
 	nl->failed = (struct err){ 0 };
 	nl->tag = 0;
+}
+
+void nl_hold(struct nl *nl, size_t n)
+{
+	/* One more than ever comes, so that none is the one too many. */
+	nl->flush_at = n + 1;
+	nl->tx = xrealloc(nl->tx, nl->flush_at * NL_MSG_MAX);
+	/* The kernel takes no longer datagram than this, and keeps the refusals until they are read. */
+	set_int(nl->fd, SOL_SOCKET, SO_SNDBUFFORCE, 1024 * 1024);
+}
+
+void nl_batch_send(struct nl *nl)
+{
+	CHECK(nl->batching);
+	if (!nl->failed.code)
+		flush_batch(nl);
 }
 
 void nl_tag(struct nl *nl, uint64_t tag)

@@ -5,6 +5,7 @@
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/nexthop.h>
 
 static uint16_t rd_h16(struct rd *r)
 {
@@ -430,5 +431,44 @@ bool parse_route(struct rd body, bool fib, struct route *ret)
 	if (!r.nhops && (hop.ifindex || addr_is_set(&hop.gateway)))
 		r.hops[r.nhops++] = hop;
 	*ret = r;
+	return true;
+}
+
+static bool read_nexthop_attr(struct nexthop *nh, uint8_t family, uint16_t type, struct rd v)
+{
+	switch (type) {
+	case NHA_ID:
+		return attr_u32(v, &nh->id);
+	case NHA_OIF:
+		return attr_u32(v, &nh->hop.ifindex);
+	case NHA_GATEWAY:
+		return attr_addr(v, family, &nh->hop.gateway);
+	}
+	return true;
+}
+
+bool parse_nexthop(struct rd body, struct nexthop *ret)
+{
+	struct nexthop nh = { 0 };
+	struct nhmsg h;
+	uint16_t type;
+	struct rd v;
+	bool plain = true;
+
+	rd_copy(&body, &h, sizeof(h));
+	if (!rd_ok(&body))
+		return false;
+	nh.protocol = h.nh_protocol;
+	set_hop_flags(&nh.hop, h.nh_flags);
+	while (parse_attr(&body, &type, &v)) {
+		if (!read_nexthop_attr(&nh, h.nh_family, type, v))
+			return false;
+		plain &= type == NHA_ID || type == NHA_OIF || type == NHA_GATEWAY;
+	}
+	if (body.bad || !nh.id)
+		return false;
+	if (!plain)
+		memset(&nh.hop, 0, sizeof(nh.hop));
+	*ret = nh;
 	return true;
 }

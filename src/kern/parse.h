@@ -10,6 +10,7 @@
 #include "kern/addr.h"
 #include "kern/link.h"
 #include "kern/neigh.h"
+#include "kern/nexthop.h"
 #include "kern/route.h"
 
 #include <linux/netlink.h>
@@ -32,3 +33,5 @@ bool parse_neigh(struct rd body, struct neigh *ret);
  * from others (with a source prefix or TOS, or a cached clone) are refused, so that nobody deletes the wrong
  * one. */
 bool parse_route(struct rd body, bool fib, struct route *ret);
+/* hop is unset for a nexthop object that is no plain gateway on an interface. */
+bool parse_nexthop(struct rd body, struct nexthop *ret);

@@ -107,7 +107,13 @@ static void put_multipath(struct nlmsghdr *m, const struct route *r)
 
 static void put_hops(struct nlmsghdr *m, const struct route *r)
 {
-	if (!has_hops(r) || !r->nhops)
+	if (!has_hops(r))
+		return;
+	if (r->nhid) {
+		msg_put_u32(m, RTA_NH_ID, r->nhid);
+		return;
+	}
+	if (!r->nhops)
 		return;
 	if (r->nhops > 1) {
 		put_multipath(m, r);
@@ -120,7 +126,7 @@ static void put_hops(struct nlmsghdr *m, const struct route *r)
 
 static int put(struct nl *nl, uint16_t flags, const struct route *r, struct err *e)
 {
-	bool onlink = has_hops(r) && r->nhops == 1 && r->hops[0].onlink;
+	bool onlink = has_hops(r) && !r->nhid && r->nhops == 1 && r->hops[0].onlink;
 	struct rtmsg tail = {
 		.rtm_type = type_of(r),
 		.rtm_scope = r->dst.addr.family == AF_INET ? r->scope : RT_SCOPE_UNIVERSE,

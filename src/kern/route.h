@@ -35,7 +35,7 @@ struct route {
 	struct addr prefsrc;
 	uint8_t nhops;
 	struct route_hop hops[ROUTE_HOPS_MAX];
-	uint32_t nhid; /* as read: the nexthop object the hops come from, 0 if none; neither written nor
+	uint32_t nhid; /* the nexthop object the hops come from, 0 if none; written instead of them, not
 			  compared */
 	uint8_t pref;  /* as read: IPv6 router preference (RFC 4191), 0 = medium; neither written nor compared
 			*/

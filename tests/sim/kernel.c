@@ -834,6 +834,39 @@ int route_get(struct nl *nl, const struct route_query *q, struct route *ret, str
 	return 0;
 }
 
+/* ---- kern/writer: there is none, all goes the slow way ---- */
+
+struct nl *writer_begin(struct writer *w, size_t *ret_slot)
+{
+	return NULL;
+}
+
+void writer_go(struct writer *w)
+{
+}
+
+struct nl *writer_land(struct writer *w, bool wait, size_t *ret_slot)
+{
+	return NULL;
+}
+
+/* ---- kern/nexthop: a kernel without them; so few gateways need none ---- */
+
+int nexthop_add(struct nl *nl, const struct nexthop *nh, struct err *e)
+{
+	return outcome(nl, EOPNOTSUPP, "add a nexthop object", e);
+}
+
+int nexthop_del(struct nl *nl, uint32_t id, struct err *e)
+{
+	return outcome(nl, EOPNOTSUPP, "delete a nexthop object", e);
+}
+
+int nexthop_dump(struct nl *nl, uint8_t protocol, nexthop_fn *fn, void *arg, struct err *e)
+{
+	return err_set(e, EOPNOTSUPP, "list nexthop objects: %m");
+}
+
 static bool hop_same(const struct route_hop *a, const struct route_hop *b)
 {
 	return a->ifindex == b->ifindex && addr_eq(&a->gateway, &b->gateway) && a->onlink == b->onlink;

@@ -48,8 +48,8 @@ static void test_events(void **state)
 	NEED_ROOT();
 	own(loop) struct loop *l = loop_new(NULL);
 	struct monitor *m = monitor_new(
-		l, 1u << MONITOR_LINK | 1u << MONITOR_ADDR | 1u << MONITOR_ROUTE | 1u << MONITOR_NEIGH,
-		on_event, &h, NULL);
+		l, 1u << MONITOR_LINK | 1u << MONITOR_ADDR | 1u << MONITOR_ROUTE | 1u << MONITOR_NEIGH, NULL,
+		0, on_event, &h, NULL);
 	assert_non_null(m);
 	place_veth(p, "kv0", "kv1");
 	turn(l);
@@ -99,7 +99,7 @@ static void test_groups(void **state)
 
 	NEED_ROOT();
 	own(loop) struct loop *l = loop_new(NULL);
-	struct monitor *m = monitor_new(l, 1u << MONITOR_ADDR, on_event, &h, NULL);
+	struct monitor *m = monitor_new(l, 1u << MONITOR_ADDR, NULL, 0, on_event, &h, NULL);
 	struct route r = blackhole(2);
 	OK(route_replace(p->nl, &r, &e));
 	OK(route_del(p->nl, &r, &e));
@@ -124,7 +124,7 @@ static void test_overrun(void **state)
 
 	NEED_ROOT();
 	own(loop) struct loop *l = loop_new(NULL);
-	struct monitor *m = monitor_new(l, 1u << MONITOR_ROUTE, on_event, &h, NULL);
+	struct monitor *m = monitor_new(l, 1u << MONITOR_ROUTE, NULL, 0, on_event, &h, NULL);
 	nl_batch_begin(p->nl);
 	for (uint32_t i = 0; i < FLOOD; i++) {
 		struct route r = blackhole(i);
@@ -149,12 +149,53 @@ static void test_overrun(void **state)
 	monitor_free(m);
 }
 
+/* Routes of the socket that is named are no news, those of others and everything else is. */
+static void test_own(void **state)
+{
+	struct place *p = *state;
+	struct heard h = { 0 };
+	struct nl *other = NULL;
+
+	NEED_ROOT();
+	own(loop) struct loop *l = loop_new(NULL);
+	assert_true(nl_port(p->nl) != 0);
+	OK(nl_open(&other, &e));
+	assert_true(nl_port(other) != nl_port(p->nl));
+	struct monitor *m = monitor_new(l, 1u << MONITOR_LINK | 1u << MONITOR_ROUTE | 1u << MONITOR_NEXTHOP,
+					(uint32_t[]){ 1, nl_port(p->nl) }, 2, on_event, &h, NULL);
+	struct route a = blackhole(1000000), b = blackhole(1000001);
+	OK(route_replace(p->nl, &a, &e));
+	OK(route_del(p->nl, &a, &e));
+	OK(route_replace(other, &b, &e));
+	turn(l);
+	assert_int_equal(h.routes, 1);
+	assert_true(route_same(&h.last.route, &b));
+	/* Who deletes it is not who added it. */
+	OK(route_del(p->nl, &b, &e));
+	OK(route_replace(p->nl, &a, &e));
+	OK(route_del(other, &a, &e));
+	turn(l);
+	assert_int_equal(h.routes, 2);
+	assert_true(h.last.gone && route_same(&h.last.route, &a));
+	place_veth(p, "kv4", "kv5");
+	turn(l);
+	assert_true(h.links >= 2);
+	/* A route that goes with its address is nobody's. */
+	size_t before = h.routes;
+	place_do("ip addr add 10.4.0.1/24 dev kv4 && ip addr del 10.4.0.1/24 dev kv4");
+	turn(l);
+	assert_true(h.routes > before);
+	monitor_free(m);
+	nl_free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_overrun),
+		cmocka_unit_test(test_own),
 	};
 
 	return cmocka_run_group_tests(tests, place_enter, place_leave);
