@@ -122,7 +122,7 @@ static void timing(void **state)
 
 	for (int i = 0; i < 2000; i++) {
 		usec_t first = fsm_retry_wait(1, &p);
-		assert_true(first >= 250 * MSEC && first <= 500 * MSEC);
+		assert_true(first >= FSM_RETRY_MIN && first <= 2 * FSM_RETRY_MIN);
 		assert_true(fsm_retry_wait((unsigned)i, &p) <= FSM_RETRY_MAX);
 		assert_true(fsm_retry_wait(1000, &p) >= FSM_RETRY_MAX / 2);
 		assert_true(fsm_idle_hold((unsigned)i, &p) <= FSM_IDLE_HOLD_MAX);
