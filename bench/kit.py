@@ -375,6 +375,9 @@ def node_address(i):
 def node_network(tag, n):
     """n namespaces on one Ethernet segment; their names."""
     bridge, *nodes = add_netns([f"{tag}-br"] + [f"{tag}-{i}" for i in range(n)])
+    # A cable, and nothing that looks into packets (where a bridge's packets go through the firewall).
+    run("nsenter", f"--net=/run/netns/{bridge}", "--", "sh", "-c",
+        "for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e $f ] || echo 0 >$f; done")
     ip_batch(["link add br0 type bridge", "link set br0 up"]
              + [line for i in range(n) for line in (f"link add p{i} type veth peer name eth0 netns {nodes[i]}", f"link set p{i} master br0 up")], bridge)
     for i, node in enumerate(nodes):
@@ -384,6 +387,8 @@ def node_network(tag, n):
     for k, least in ("1", 16384), ("2", 32768), ("3", 65536):
         if n * (n - 1) > 500:
             raise_sysctl(f"net/ipv4/neigh/default/gc_thresh{k}", least)
+    # A broadcast is a packet for each of them, all in one processor's queue: what does not fit would be asked again after a second.
+    raise_sysctl("net/core/netdev_max_backlog", 100 * n)
     return nodes
 
 
