@@ -31,8 +31,8 @@ struct ipc_server {
 	struct list pending;
 	size_t npending;
 	struct list queue;
-	size_t queued;		    /* bytes */
-	uint8_t batch[IPC_MSG_MAX]; /* messages of this turn: one datagram */
+	size_t queued;			/* bytes */
+	uint8_t batch[2 * IPC_MSG_MAX]; /* messages of this turn: one datagram; room for one more */
 	size_t nbatch;
 };
 
@@ -132,20 +132,22 @@ void ipc_server_flush(struct ipc_server *s)
 		loop_watch(s->loop, &s->agent->io, s->agent->fd, LOOP_READ | LOOP_WRITE, NULL);
 }
 
+/* Encoded in place: a buffer of its own would be zeroed for every route. */
 void ipc_server_send(struct ipc_server *s, const struct ipc_msg *m)
 {
-	uint8_t bytes[IPC_MSG_MAX];
-	struct wr w = wr_to(bytes, sizeof(bytes));
+	size_t before = s->nbatch;
+	struct wr w = wr_to(s->batch + before, sizeof(s->batch) - before);
 
 	if (!s->agent)
 		return;
 	ipc_encode(m, &w);
 	CHECK(wr_ok(&w));
-	if (s->nbatch + w.len > sizeof(s->batch))
+	if (before + w.len > IPC_MSG_MAX) {
 		ipc_server_flush(s);
-	if (!s->agent)
-		return; /* that was too much */
-	memcpy(s->batch + s->nbatch, bytes, w.len);
+		if (!s->agent)
+			return; /* that was too much */
+		memmove(s->batch, s->batch + before, w.len);
+	}
 	s->nbatch += w.len;
 }
 
