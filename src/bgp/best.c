@@ -39,6 +39,8 @@ static int compare(enum best_step s, const struct best_path *a, const struct bes
 		return order(a->cluster_len, b->cluster_len);
 	case BEST_PEER:
 		return addr_cmp(&a->peer, &b->peer);
+	case BEST_PATH_ID:
+		return order(a->path_id, b->path_id);
 	case BEST_WON:
 	case BEST_STEPS:
 		break;
@@ -60,6 +62,7 @@ static const char *const step_names[] = {
 	[BEST_ROUTER_ID] = "router id",
 	[BEST_CLUSTER] = "cluster list length",
 	[BEST_PEER] = "peer address",
+	[BEST_PATH_ID] = "path identifier",
 };
 static_assert(ARRAY_SIZE(step_names) == BEST_STEPS, "a name for every step");
 
@@ -158,6 +161,9 @@ static void format_value(enum best_step s, const struct best_path *p, char *buf,
 	case BEST_PEER:
 		snprintf(buf, n, "%s", addr_format(&p->peer, a));
 		break;
+	case BEST_PATH_ID:
+		snprintf(buf, n, "%u", p->path_id);
+		break;
 	case BEST_WON:
 	case BEST_OWN:
 	case BEST_REACHABLE:
@@ -203,6 +209,7 @@ static void format_comparison(enum best_step s, const struct best_path *better, 
 	case BEST_IGP_METRIC:
 	case BEST_ROUTER_ID:
 	case BEST_PEER:
+	case BEST_PATH_ID:
 	case BEST_CLUSTER:
 		snprintf(buf, n, "lower %s, %s over %s", best_step_name(s), a, b);
 		break;

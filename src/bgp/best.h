@@ -29,6 +29,7 @@ enum best_step {
 	BEST_ROUTER_ID, /* from here on the paths are equally good: they may be used together */
 	BEST_CLUSTER,
 	BEST_PEER,
+	BEST_PATH_ID, /* of one peer's several paths (RFC 7911); the standard has no such step */
 	BEST_STEPS,
 };
 
@@ -40,7 +41,8 @@ struct best_path {
 	uint32_t igp_metric; /* cost to the next hop */
 	uint32_t router_id;  /* ORIGINATOR_ID, or the peer's */
 	struct addr peer;    /* unset if own */
-	uint8_t lost;	     /* out: enum best_step */
+	uint32_t path_id;
+	uint8_t lost; /* out: enum best_step */
 };
 
 /* Fills lost of all n >= 1 paths; returns the index of the one that won. */

@@ -627,6 +627,7 @@ static void describe(const struct rib *r, const struct rib_path *p, struct best_
 		return;
 	ret->ebgp = peer->ebgp;
 	ret->peer = peer->addr;
+	ret->path_id = p->path_id;
 	if (!ret->router_id)
 		ret->router_id = peer->router_id;
 }
@@ -660,8 +661,15 @@ static bool same_hop_before(const struct rib *r, const size_t *multi, size_t n, 
 	return false;
 }
 
-/* The paths used together: the best, then equal ones with other next hops by ascending peer address, so that
- * the choice does not depend on who came first. */
+static bool is_before(const struct best_path *a, const struct best_path *b)
+{
+	int c = addr_cmp(&a->peer, &b->peer);
+
+	return c < 0 || (c == 0 && a->path_id < b->path_id);
+}
+
+/* The paths used together: the best, then equal ones with other next hops by ascending peer address and path
+ * identifier, so that the choice does not depend on who came first. */
 static size_t choose_multi(const struct rib *r, size_t n, size_t won, size_t multi[RIB_MULTI_MAX])
 {
 	size_t k = 1;
@@ -674,7 +682,7 @@ static size_t choose_multi(const struct rib *r, size_t n, size_t won, size_t mul
 		for (size_t i = 0; i < n; i++) {
 			if (!best_is_equal(&r->best[i]) || same_hop_before(r, multi, k, i))
 				continue;
-			if (next == n || addr_cmp(&r->best[i].peer, &r->best[next].peer) < 0)
+			if (next == n || is_before(&r->best[i], &r->best[next]))
 				next = i;
 		}
 		if (next == n)

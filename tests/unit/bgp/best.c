@@ -45,7 +45,10 @@ static void each_step(void **state)
 			b->router_id = 99;
 		if (s < BEST_CLUSTER)
 			b->cluster_len = 9;
-		b->peer = addr_v4(s < BEST_PEER ? 0x0a0000ff : 0x0a000001);
+		if (s < BEST_PATH_ID)
+			b->peer = addr_v4(s < BEST_PEER ? 0x0a0000ff : 0x0a000001);
+		b->path_id = s < BEST_PATH_ID ? 9 : 0;
+		a->path_id = 1;
 		switch (s) {
 		case BEST_OWN:
 			b->own = true;
@@ -81,6 +84,7 @@ static void each_step(void **state)
 			a->cluster_len = 1;
 			break;
 		case BEST_PEER:
+		case BEST_PATH_ID:
 		case BEST_WON:
 		case BEST_STEPS:
 			break;
