@@ -4,6 +4,7 @@
  * this program would write them: so a format cannot change without its seeds.
  */
 #include "base/check.h"
+#include "base/prng.h"
 #include "bgp/ipc.h"
 
 #include <errno.h>
@@ -555,6 +556,32 @@ static void say_sessions(void)
 	end("collision_established");
 }
 
+/* --- the RIB: changes in random order (see rib.c), long ones and some short enough to be varied --- */
+
+static void say_changes(void)
+{
+	static const uint8_t lens[8] = {
+		[0] = 4, [1] = 4, [2] = 3, [3] = 2, [4] = 2, [5] = 2, [6] = 2, [7] = 2
+	};
+	struct prng r = { 1 };
+
+	for (unsigned i = 0; i < 12; i++) {
+		char name[NAMES_MAX];
+
+		begin();
+		for (unsigned n = i < 6 ? 25 : 500; n; n--) {
+			/* half of all are new paths */
+			uint8_t kind = (uint8_t)(prng_below(&r, 2) ? 0 : prng_below(&r, 8));
+
+			wr_u8(&story.w, kind);
+			for (uint8_t k = 1; k < lens[kind]; k++)
+				wr_u8(&story.w, (uint8_t)prng_next(&r));
+		}
+		snprintf(name, sizeof(name), "random_%u", i + 1);
+		seed("rib", name, story.buf, story.w.len);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	run.check = argc == 3 && !strcmp(argv[1], "--check");
@@ -568,5 +595,6 @@ int main(int argc, char **argv)
 	say_every_message_in_every_state();
 	say_timers();
 	say_sessions();
+	say_changes();
 	return run.bad;
 }
