@@ -266,6 +266,20 @@ static void say_routes(void)
 	say("unwatch", &(struct ipc_msg){ IPC_UNWATCH, .nexthop = { .addr = addr("fd00::9") } });
 }
 
+/* A datagram of several messages. */
+static void say_several(void)
+{
+	static uint8_t buf[IPC_MSG_MAX];
+	struct wr w = wr_to(buf, sizeof(buf));
+	struct ipc_msg route = { IPC_ROUTE, .route = { .prefix = prefix("10.8.0.64", 26), .own = true } };
+
+	ipc_encode(&route, &w);
+	route.type = IPC_ROUTE_GONE;
+	ipc_encode(&route, &w);
+	ipc_encode(&(struct ipc_msg){ IPC_SYNCED }, &w);
+	seed("ipc", "several", buf, w.len);
+}
+
 static void say_all(void)
 {
 	struct ipc_listen any = { { .family = AF_INET6 }, 179 };
@@ -281,6 +295,7 @@ static void say_all(void)
 	say_session();
 	say_policies();
 	say_routes();
+	say_several();
 	for (int i = 1; i < IPC_TYPES; i++)
 		if (!said[i])
 			complain("ipc", "a message has no seed");
