@@ -39,7 +39,12 @@ def capability(code, value=b""):
     return bytes([2, 2 + len(value), code, len(value)]) + value
 
 
-CAPABILITIES = capability(1, b"\0\1\0\1") + capability(2) + capability(65, struct.pack(">I", 64512))
+def capabilities(asn, *more):
+    """What a plain peer of this AS says it can, and whatever else."""
+    return capability(1, b"\0\1\0\1") + capability(2) + capability(65, struct.pack(">I", asn)) + b"".join(more)
+
+
+CAPABILITIES = capabilities(64512)
 
 
 def open_body(router_id, asn=64512, hold=240, params=CAPABILITIES, version=4):
@@ -65,6 +70,21 @@ def prefix(text):
 def update(prefixes=(), attrs=b"", withdrawn=(), raw=b""):
     gone = b"".join(map(prefix, withdrawn))
     return msg(UPDATE, struct.pack(">H", len(gone)) + gone + struct.pack(">H", len(attrs)) + attrs + b"".join(map(prefix, prefixes)) + raw)
+
+
+def _prefixes(data):
+    at = 0
+    while at < len(data):
+        size = (data[at] + 7) // 8
+        yield socket.inet_ntoa(data[at + 1:at + 1 + size].ljust(4, b"\0")) + f"/{data[at]}"
+        at += 1 + size
+
+
+def parse_update(body):
+    """(withdrawn, announced) IPv4 prefixes of an UPDATE."""
+    gone = struct.unpack(">H", body[:2])[0]
+    attrs = struct.unpack(">H", body[2 + gone:4 + gone])[0]
+    return list(_prefixes(body[2:2 + gone])), list(_prefixes(body[4 + gone + attrs:]))
 
 
 def flood(n, attrs, base="100.64.0.0", size=700):
@@ -163,29 +183,48 @@ class Peer:
 
 
 class Steady(threading.Thread):
-    """An honest peer with a hold time of three seconds, that writes down the longest silence of the other side."""
+    """An honest peer with a hold time of three seconds, which it keeps as a speaker does: whoever is silent for longer has lost it.
 
-    def __init__(self, source, to, where="evil"):
+    It knows the IPv4 prefixes it has been told of and were not withdrawn again.
+    """
+    HOLD = 3
+
+    def __init__(self, source, to, where="evil", asn=64512):
         super().__init__(daemon=True)
-        self.peer = Peer(source, to, where).up(hold=3)
+        self.peer = Peer(source, to, where).up(hold=self.HOLD, asn=asn, params=capabilities(asn))
         self.peer.send(update())  # End-of-RIB
-        self.ended, self.longest, self.over = None, 0.0, False
+        self.ended, self.longest, self.over, self.known = None, 0.0, False, set()
+        self.asn, self.lock = asn, threading.Lock()
+
+    def say(self, data):
+        with self.lock:
+            return self.peer.send(data)
+
+    def announce(self, *prefixes):
+        assert self.say(update(prefixes, attributes(self.peer.source, path=[self.asn])))
+
+    def hear(self, m):
+        if m is None or m[0] == NOTIFICATION:
+            self.ended = m or "closed"
+        elif m[0] == UPDATE:
+            gone, said = parse_update(m[1])
+            self.known.difference_update(gone)
+            self.known.update(said)
 
     def run(self):
         heard = said = time.monotonic()
-        while not self.over:
+        while not self.over and not self.ended:
             now = time.monotonic()
             if now - said > 0.8:
                 said = now
-                self.peer.send(msg(KEEPALIVE))
+                self.say(msg(KEEPALIVE))
             try:
-                m = self.peer.read(0.2)
+                self.hear(self.peer.read(0.2))
             except (TimeoutError, socket.timeout):
                 self.longest = max(self.longest, time.monotonic() - heard)
+                if self.longest > self.HOLD:
+                    self.ended = "hold timer expired"
                 continue
-            if m is None or m[0] == NOTIFICATION:
-                self.ended = m or "closed"
-                return
             self.longest, heard = max(self.longest, time.monotonic() - heard), time.monotonic()
 
     def stop(self):

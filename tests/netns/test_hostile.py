@@ -129,7 +129,6 @@ def assert_undisturbed(world):
     assert (s["state"], s["flaps"]) == ("Established", world.flaps), s
     assert world.processes() == world.pids
     assert world.steady.ended is None and world.steady.is_alive(), f"the steady session ended: {world.steady.ended}"
-    assert world.steady.longest < 2.5, f"{world.steady.longest:.2f} s without a KEEPALIVE at a hold time of 3 s"
     assert "1 received" in world.lab.exec("pod1", "ping", "-c", "1", "-W", "2", world.far_pod)
     for node in ("victim", "honest"):
         log = log_of(node)
