@@ -231,20 +231,21 @@ def test_keys_that_differ(parts, mine, theirs, counted, here, there):
 
 
 def test_a_key_is_changed_and_only_its_peer_notices(parts):
+    """BIRD alone dials, so that no session is lost to a collision: all keys are on the same two listening sockets."""
     ours, near, far = parts(NEAR, FAR)
     near.start(extra=key("one"))
     far.start(extra=key("other"))
     for f in FAMILIES:
-        ours.peer(NEAR, f, "password one")
-        ours.peer(FAR, f, "password other")
+        ours.peer(NEAR, f, "passive password one")
+        ours.peer(FAR, f, "passive password other")
     ours.wait_up(NEAR, *FAMILIES)
     ours.wait_up(FAR, *FAMILIES)
     near.change(extra=key("two"))
-    ours.peer(NEAR, 4, "password two")
+    ours.peer(NEAR, 4, "passive password two")
     wait_for("a new session", lambda: ours.flaps(NEAR, 4) == 1 and ours.up(NEAR, 4), 60)
     # IPv6 has the old one here yet, and BIRD the new one.
     wait_for("the old session's end", lambda: not ours.up(NEAR, 6), 60)
-    ours.peer(NEAR, 6, "password two")
+    ours.peer(NEAR, 6, "passive password two")
     ours.wait_up(NEAR, *FAMILIES)
     ours.say("peer-gone " + other(NEAR, 4))
     wait_for("its end", lambda: "ours4" in near.ask("show protocols ours4") and "Established" not in near.ask("show protocols ours4"))
