@@ -13,7 +13,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define READS_PER_EVENT 2 /* datagrams of up to some hundred messages: then what is known goes to the kernel */
+#define READS_PER_EVENT \
+	2 /* datagrams of up to some hundred messages: then what is known goes to the kernel */
 
 struct outgoing {
 	struct list node;
