@@ -233,15 +233,14 @@ static void on_linger_ready(struct io *io, int events)
 }
 
 /* What is not acknowledged by now will not be (a changed key, a TTL that is refused): a reset tells the other
- * end, which may otherwise wait for minutes on a connection that has ended. syscalls: ioctl setsockopt */
+ * end, which may otherwise wait for minutes on a connection that has ended. syscalls: ioctl */
 static void on_linger_end(struct timer *t, usec_t now)
 {
 	struct session *s = container_of(t, struct session, linger);
-	struct linger reset = { .l_onoff = 1 };
 	int unacked = 0;
 
 	if (ioctl(s->fd, SIOCOUTQ, &unacked) == 0 && unacked > 0)
-		setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		sockopt_reset(s->fd);
 	end_linger(s);
 }
 

@@ -97,3 +97,12 @@ void sockopt_patience(int fd, int seconds)
 	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, (seconds + 2) / 3);
 	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, (seconds + 2) / 3);
 }
+
+void sockopt_reset(int fd)
+{
+	struct linger none = { .l_onoff = 1 };
+
+	set_ttl(fd, AF_INET, SOCKOPT_GTSM_TTL);
+	set_ttl(fd, AF_INET6, SOCKOPT_GTSM_TTL); /* refused if it is none of IPv6 */
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}

@@ -25,3 +25,5 @@ int sockopt_peer(int fd, const struct ipc_peer *peer);
  * it.
  */
 void sockopt_patience(int fd, int seconds);
+/* Closing it will send a reset, and one that arrives however far the other end is. */
+void sockopt_reset(int fd);
