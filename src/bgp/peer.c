@@ -289,9 +289,19 @@ static void tell_key(struct peer *p, const char *password)
 		p->s->io.key(p->s->io.arg, &p->conf.remote, password);
 }
 
+/* Also what was kept over a restart. */
+static void forget_all(struct peer *p)
+{
+	p->stale = p->llgr = 0;
+	timer_stop(&p->stale_end);
+	rib_forget_peer(p->s->rib, p->number, 0, false);
+}
+
 void peer_reset(struct peer *p, const struct cause *why, usec_t now)
 {
 	stop(p, why, now);
+	if (why->hard) /* also if it is away, and only its stale routes are there */
+		forget_all(p);
 	p->errors = 0;
 	p->damped = false;
 	begin(p, now);
@@ -341,8 +351,7 @@ void peer_remove(struct peer *p, usec_t now)
 	struct cause why = cease(CEASE_DECONFIGURED, "no longer configured");
 
 	stop(p, &why, now);
-	rib_forget_peer(s->rib, p->number, 0, false);
-	timer_stop(&p->stale_end);
+	forget_all(p);
 	timer_stop(&p->refresh);
 	conn_release(&p->dialled);
 	list_del(&p->untold);
@@ -824,13 +833,10 @@ void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t n
 	if (now - p->since >= FSM_FORGET)
 		p->errors = 0;
 	p->brief = now - p->since < SPEAKER_BRIEF ? p->brief + 1 : 0;
-	if (keeps_routes(c, why)) {
+	if (keeps_routes(c, why))
 		stale_on_down(p, c, now);
-	} else {
-		p->stale = p->llgr = 0;
-		arm_stale(p);
-		rib_forget_peer(s->rib, p->number, 0, false);
-	}
+	else
+		forget_all(p);
 	peer_reason(p, why);
 	peer_tell(p);
 	speaker_check_sync(s, now);
