@@ -684,7 +684,8 @@ static void stale_on_up(struct peer *p, const struct caps *caps, usec_t now)
 	uint8_t kept = caps->gr ? caps->gr_families & caps->gr_forwarding : 0;
 	uint8_t long_kept = caps->llgr ? caps->llgr_families & caps->llgr_forwarding : 0;
 
-	end_stale(p, (uint8_t) ~((kept & ~p->llgr) | (long_kept & p->llgr)));
+	/* Nobody will speak of a family that the new session does not have. */
+	end_stale(p, (uint8_t) ~(((kept & ~p->llgr) | (long_kept & p->llgr)) & p->codec.families));
 	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
 		*until(p, f) = now + SPEAKER_STALE_EOR;
 	arm_stale(p);
