@@ -717,8 +717,9 @@ static void stale_on_down(struct peer *p, const struct conn *c, usec_t now)
 	if (!wait && !p->llgr_time[0] && !p->llgr_time[1])
 		keep = 0;
 	for_each_family((uint8_t)~keep, forget, p);
-	if (!p->stale)
+	if (!(p->stale & ~p->refreshing)) /* those of a refresh are not from an earlier restart */
 		p->stale_since = now;
+	p->refreshing = 0;
 	p->stale = keep;
 	p->llgr = 0;
 	for_each_family(keep, mark_stale, p);
