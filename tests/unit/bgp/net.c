@@ -107,6 +107,36 @@ static void on_route(struct net_node *n, const struct ipc_msg *m)
 	}
 }
 
+static size_t watch_of(const struct net_node *n, const struct addr *a)
+{
+	size_t i = 0;
+
+	while (i < n->nwatching && !addr_eq(&n->watching[i], a))
+		i++;
+	return i;
+}
+
+bool net_watches(const struct net *t, int node, const struct addr *a)
+{
+	return watch_of(&t->nodes[node], a) < t->nodes[node].nwatching;
+}
+
+/* Each next hop once. */
+static void watch(struct net_node *n, const struct addr *a)
+{
+	assert_true(watch_of(n, a) == n->nwatching && n->nwatching < ARRAY_SIZE(n->watching));
+	n->watching[n->nwatching++] = *a;
+	n->watches++;
+}
+
+static void unwatch(struct net_node *n, const struct addr *a)
+{
+	size_t i = watch_of(n, a);
+
+	assert_true(i < n->nwatching);
+	n->watching[i] = n->watching[--n->nwatching];
+}
+
 static void on_up(void *arg, const struct ipc_msg *m)
 {
 	struct net_node *n = arg;
@@ -129,16 +159,17 @@ static void on_up(void *arg, const struct ipc_msg *m)
 		n->synced_at = n->net->now;
 		break;
 	case IPC_PATH:
+		assert_true(n->npaths < ARRAY_SIZE(n->paths));
 		n->paths[n->npaths++] = m->path;
 		break;
 	case IPC_DUMP_END:
 		n->dump_ends++;
 		break;
 	case IPC_WATCH:
-		n->watched++;
+		watch(n, &m->nexthop.addr);
 		break;
 	case IPC_UNWATCH:
-		n->watched--;
+		unwatch(n, &m->nexthop.addr);
 		break;
 	default:
 		fail();
@@ -158,6 +189,15 @@ void net_start(struct net *t, int i)
 	*n = (struct net_node){ .net = t, .number = i };
 	n->s = speaker_new(&io, &t->timers, prng_next(&t->r), t->now);
 	speaker_on_agent(n->s, true, t->now);
+}
+
+void net_agent(struct net *t, int node, bool connected)
+{
+	struct net_node *n = &t->nodes[node];
+
+	if (connected)
+		n->nroutes = n->nwatching = n->synced = 0;
+	speaker_on_agent(n->s, connected, t->now);
 }
 
 struct net *net_new(int nodes)
@@ -202,12 +242,71 @@ void net_free(struct net *t)
 	free(t);
 }
 
+uint64_t net_dial(struct net *t, int from, int to)
+{
+	static uint64_t last; /* far from the speakers' own numbers, and never used twice */
+	struct ipc_peer peer = { .remote = net_addr(to) };
+	uint64_t conn = (1ull << 40) + ++last;
+
+	on_dial(&t->nodes[from], conn, &peer);
+	return conn;
+}
+
+void net_send(struct net *t, int node, uint64_t conn, const void *bytes, size_t n)
+{
+	int end;
+	struct net_pipe *p = find(&t->nodes[node], conn, &end);
+
+	CHECK(p && p->up);
+	int to = 1 - end;
+	p->buf[to] = xrealloc(p->buf[to], p->n[to] + n + 1);
+	memcpy(p->buf[to] + p->n[to], bytes, n);
+	p->n[to] += n;
+}
+
+void net_hang_up(struct net *t, int node, uint64_t conn)
+{
+	on_close(&t->nodes[node], conn);
+}
+
+/* What happens at a node: its speaker's business, or its script's. */
+
+static void tell_connected(struct net *t, struct net_node *n, uint64_t conn, const struct addr *local)
+{
+	if (n->script)
+		n->script->connected(n->script->arg, conn);
+	else
+		speaker_on_connected(n->s, conn, local, t->now);
+}
+
+static void tell_data(struct net *t, struct net_node *n, uint64_t conn, const uint8_t *bytes, size_t k)
+{
+	if (n->script)
+		n->script->data(n->script->arg, conn, bytes, k);
+	else
+		speaker_on_data(n->s, conn, bytes, k, t->now);
+}
+
+static void tell_closed(struct net *t, struct net_node *n, uint64_t conn, int error)
+{
+	if (n->script)
+		n->script->closed(n->script->arg, conn);
+	else
+		speaker_on_closed(n->s, conn, error, t->now);
+}
+
+static void tell_writable(struct net *t, struct net_node *n, uint64_t conn)
+{
+	if (n->s)
+		speaker_on_writable(n->s, conn, t->now);
+}
+
 static void refuse(struct net *t, struct net_pipe *p, int error)
 {
 	uint64_t conn = p->conn[0];
 
 	p->conn[0] = 0;
-	speaker_on_closed(p->node[0]->s, conn, error, t->now);
+	tell_closed(t, p->node[0], conn, error);
 }
 
 static void answer(struct net *t, struct net_pipe *p)
@@ -229,7 +328,7 @@ static void answer(struct net *t, struct net_pipe *p)
 	p->up = true;
 	p->conn[1] = speaker_on_accept(b->s, &to, &from, t->now);
 	p->fin[0] = !p->conn[1];
-	speaker_on_connected(a->s, p->conn[0], &from, t->now);
+	tell_connected(t, a, p->conn[0], &from);
 }
 
 static bool deliver(struct net *t, struct net_pipe *p, int end)
@@ -245,14 +344,14 @@ static bool deliver(struct net *t, struct net_pipe *p, int end)
 		p->buf[end] = NULL;
 		p->n[end] = 0;
 		p->taken[end] += k;
-		speaker_on_data(n->s, conn, bytes, k, t->now);
+		tell_data(t, n, conn, bytes, k);
 		free(bytes);
 	} else if (p->fin[end]) {
 		p->conn[end] = 0;
-		speaker_on_closed(n->s, conn, 0, t->now);
+		tell_closed(t, n, conn, 0);
 	} else if (p->full[end] && p->conn[1 - end] && p->window[end]) {
 		p->full[end] = false;
-		speaker_on_writable(p->node[1 - end]->s, p->conn[1 - end], t->now);
+		tell_writable(t, p->node[1 - end], p->conn[1 - end]);
 	} else {
 		return false;
 	}
@@ -370,6 +469,39 @@ void net_stated(struct net *t, int node)
 	struct ipc_msg m = { .type = IPC_STATED };
 
 	net_say(t, node, &m);
+}
+
+void net_policy(struct net *t, int node, uint16_t id, bool otherwise, const struct policy_rule *rules,
+		size_t n)
+{
+	struct ipc_msg m = { .type = IPC_POLICY };
+
+	m.policy = (struct ipc_policy){ .id = id, .otherwise = otherwise, .name = "a policy" };
+	net_say(t, node, &m);
+	for (size_t i = 0; i < n; i++) {
+		struct ipc_msg rule = { .type = IPC_RULE, .rule = { id, rules[i] } };
+		net_say(t, node, &rule);
+	}
+	m.type = IPC_POLICY_END;
+	net_say(t, node, &m);
+}
+
+void net_nexthop(struct net *t, int node, const struct addr *a, bool reachable, uint32_t metric)
+{
+	struct ipc_msg m = { .type = IPC_NEXTHOP };
+
+	m.nexthop = (struct ipc_nexthop){ *a, reachable, metric, "eth0" };
+	net_say(t, node, &m);
+}
+
+size_t net_dump(struct net *t, int node, const struct prefix *p)
+{
+	struct ipc_msg m = { .type = IPC_DUMP, .dump = { .id = 1, .prefix = *p } };
+
+	t->nodes[node].npaths = 0;
+	net_say(t, node, &m);
+	net_run(t, MSEC);
+	return t->nodes[node].npaths;
 }
 
 void net_mesh_node(struct net *t, int node, int nodes, uint16_t restart, bool both_dial)

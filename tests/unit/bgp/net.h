@@ -17,18 +17,30 @@ enum { NET_NODES = 20, NET_PIPES = 2000, NET_ROUTES = 4096, NET_LATENCY = 1000 }
 
 struct net;
 
+/* A node that is no speaker of ours but a peer that does as the test says (actor.h). */
+struct net_script {
+	void *arg;
+	void (*connected)(void *arg, uint64_t conn);
+	void (*data)(void *arg, uint64_t conn, const uint8_t *bytes, size_t n);
+	void (*closed)(void *arg, uint64_t conn);
+};
+
 struct net_node {
 	struct net *net;
 	int number;
-	struct speaker *s;
+	struct speaker *s;	   /* or NULL */
+	struct net_script *script; /* or NULL */
 	struct ipc_route routes[NET_ROUTES];
 	size_t nroutes;
 	struct ipc_peer_state peers[NET_NODES];
-	struct ipc_path paths[64];
+	struct ipc_path paths[64]; /* of the last dump */
 	size_t npaths;
-	int synced, told, dump_ends, watched;
-	bool deaf; /* up_ready says no */
-	bool gone; /* no such host */
+	int synced, told, dump_ends;
+	struct addr watching[64]; /* next hops */
+	size_t nwatching;
+	int watches; /* WATCHes all in all */
+	bool deaf;   /* up_ready says no */
+	bool gone;   /* no such host */
 	usec_t synced_at;
 };
 
@@ -65,6 +77,14 @@ void net_start(struct net *t, int i);
 void net_stop(struct net *t, int i);
 void net_run(struct net *t, usec_t span);
 
+/* A node's agent goes away; or a new one comes, which knows nothing. */
+void net_agent(struct net *t, int node, bool connected);
+
+/* For scripts: begins a TCP connection from node `from` (returns its number), sends, closes. */
+uint64_t net_dial(struct net *t, int from, int to);
+void net_send(struct net *t, int node, uint64_t conn, const void *bytes, size_t n);
+void net_hang_up(struct net *t, int node, uint64_t conn);
+
 /* Who is who. */
 struct addr net_addr(int node);
 struct prefix net_block(int node, int i); /* the i-th of a node */
@@ -77,6 +97,12 @@ void net_peer(struct net *t, int from, int to, bool passive);
 void net_peer_gone(struct net *t, int from, int to);
 void net_origin(struct net *t, int node, int i, bool there);
 void net_stated(struct net *t, int node);
+/* A policy with these rules. */
+void net_policy(struct net *t, int node, uint16_t id, bool otherwise, const struct policy_rule *rules,
+		size_t n);
+void net_nexthop(struct net *t, int node, const struct addr *a, bool reachable, uint32_t metric);
+/* Asks for all paths of a prefix and waits for the answer; returns how many there are in node.paths. */
+size_t net_dump(struct net *t, int node, const struct prefix *p);
 /* All of it, for one of `nodes` nodes that know each other and have one block each. */
 void net_mesh_node(struct net *t, int node, int nodes, uint16_t restart, bool both_dial);
 
@@ -85,5 +111,6 @@ struct ipc_route *net_route(struct net_node *n, const struct prefix *p);
 struct ipc_route *net_need_route(struct net_node *n, const struct prefix *p); /* it must be there */
 bool net_established(const struct net *t, int from, int to);
 bool net_has_via(struct net *t, int node, const struct prefix *p, int via);
+bool net_watches(const struct net *t, int node, const struct addr *a);
 bool net_mesh_is_complete(struct net *t, int nodes);
 size_t net_open_pipes(const struct net *t);

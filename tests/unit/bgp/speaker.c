@@ -218,13 +218,11 @@ static void agent_restarts(void **state)
 	net_origin(t, 0, 1, true);
 	net_run(t, 3 * SEC);
 	assert_true(net_has_via(t, 1, &left, 0));
-	speaker_on_agent(t->nodes[0].s, false, t->now);
+	net_agent(t, 0, false);
 	net_run(t, 300 * SEC);
 	assert_true(net_established(t, 1, 0) && net_has_via(t, 1, &left, 0));
 	/* The new agent hears everything, then SYNCED at once; what it does not state goes, sessions stay. */
-	t->nodes[0].nroutes = 0;
-	t->nodes[0].synced = 0;
-	speaker_on_agent(t->nodes[0].s, true, t->now);
+	net_agent(t, 0, true);
 	net_run(t, MSEC);
 	assert_int_equal(t->nodes[0].nroutes, 4);
 	assert_int_equal(t->nodes[0].synced, 1);

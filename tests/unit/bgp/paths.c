@@ -1,0 +1,5 @@
+#include "actor.h"
+int main(void)
+{
+	return 0;
+}
