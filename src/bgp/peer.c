@@ -1002,6 +1002,15 @@ static struct cause too_many(const struct peer *p, const char *what)
 	return why;
 }
 
+/* What is kept of before does not count: a restarted peer may number its paths anew (RFC 7911). But there is
+ * no more of it than of the others, however often the peer restarts. */
+static bool over_limit(const struct peer *p, const struct rib_peer *counted)
+{
+	uint64_t max = max_prefixes(p);
+
+	return counted->paths - counted->stale > max || counted->paths > 2 * max;
+}
+
 static void limit_prefixes(struct peer *p, enum rib_learned learned, usec_t now)
 {
 	const struct rib_peer *counted = rib_peer(p->s->rib, p->number);
@@ -1011,7 +1020,7 @@ static void limit_prefixes(struct peer *p, enum rib_learned learned, usec_t now)
 		why = cease(CEASE_OUT_OF_RESOURCES, "the table is full");
 	else if (learned == RIB_TOO_MANY)
 		why = too_many(p, "the peer sent more paths to one prefix than are allowed");
-	else if (counted->paths > max_prefixes(p))
+	else if (over_limit(p, counted))
 		why = too_many(p, "the peer sent more prefixes than are allowed");
 	else if (counted->attr_bytes > SPEAKER_PEER_ATTRS)
 		why = too_many(p, "the peer sent more attributes than are allowed");
