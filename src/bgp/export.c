@@ -21,6 +21,7 @@ struct skip {
 struct chunk {
 	struct list node;
 	uint64_t from, to;
+	bool newest; /* `to` was the newest version */
 	uint32_t refs, len, nskips, messages;
 	uint8_t *bytes, *instead;
 	struct skip *skips; /* by peer, then place */
@@ -41,6 +42,8 @@ struct out {
 	uint16_t peer;
 	bool again;
 	uint64_t version;
+	uint64_t
+		abreast; /* the last version that was the newest when it got there: it knew everything then */
 	struct chunk *chunk;
 	uint32_t at;	      /* in chunk->bytes */
 	uint32_t skip, skips; /* the next of its skips and the end of them */
@@ -211,6 +214,7 @@ static void rewind_now(struct out *o)
 	o->version = 0;
 	if (!o->next)
 		return;
+	o->abreast = 0;
 	told_join(&o->next->told, &o->group->told, rib_version(o->x->rib));
 	close_chunks(o->next);
 	group_leave(o->x, o->group);
@@ -259,8 +263,9 @@ void exports_on_gone(void *arg, uint32_t idx)
 		told_forget(&g->told, idx);
 }
 
-/* What all members of a group have passed. */
-static uint64_t group_passed(const struct exports *x, const struct group *g)
+/* Up to where all members of a group know everything. A version alone does not say so: a reader passes the
+ * place where a prefix stood without having heard of it if the prefix has changed again and moved on. */
+static uint64_t group_abreast(const struct exports *x, const struct group *g)
 {
 	uint64_t v = rib_version(x->rib);
 
@@ -268,7 +273,7 @@ static uint64_t group_passed(const struct exports *x, const struct group *g)
 		const struct out *o = x->outs[i];
 		if (!o || (o->group != g && o->next != g))
 			continue;
-		v = o->again || o->next == g ? 0 : MIN(v, o->version);
+		v = o->next == g ? 0 : MIN(v, o->abreast);
 	}
 	return v;
 }
@@ -426,7 +431,7 @@ static void gather_best(struct exports *x, struct group *g, uint32_t idx, const 
 }
 
 static void gather_all(struct exports *x, struct group *g, uint32_t idx, const struct prefix *p,
-		       uint64_t passed, size_t *bytes)
+		       uint64_t abreast, size_t *bytes)
 {
 	uint32_t id;
 	size_t i = 0;
@@ -440,7 +445,7 @@ static void gather_all(struct exports *x, struct group *g, uint32_t idx, const s
 		add_item(x, &b->first, idx, id, told_id(&g->told, idx, id));
 		*bytes += 4;
 	}
-	told_ids_end(&g->told, idx, journal_version_of(rib_journal(x->rib, g->view), idx), passed);
+	told_ids_end(&g->told, idx, journal_version_of(rib_journal(x->rib, g->view), idx), abreast);
 	while ((id = told_gone(&g->told, idx, &i)))
 		add_item(x, &x->withdrawn, idx, id, true);
 }
@@ -449,7 +454,7 @@ static void gather_all(struct exports *x, struct group *g, uint32_t idx, const s
 static uint64_t gather(struct exports *x, struct group *g, uint64_t from)
 {
 	const struct journal *j = rib_journal(x->rib, g->view);
-	uint64_t to = from, passed = g->view == RIB_VIEW_ALL ? group_passed(x, g) : 0;
+	uint64_t to = from, abreast = g->view == RIB_VIEW_ALL ? group_abreast(x, g) : 0;
 	uint32_t idx = journal_after(j, from);
 	size_t bytes = 0;
 
@@ -461,7 +466,7 @@ static uint64_t gather(struct exports *x, struct group *g, uint64_t from)
 		if (!family_spoken(g, p.addr.family))
 			continue;
 		if (all_paths(g, p.addr.family))
-			gather_all(x, g, idx, &p, passed, &bytes);
+			gather_all(x, g, idx, &p, abreast, &bytes);
 		else
 			gather_best(x, g, idx, &p, &bytes);
 		bytes += 1 + addr_size(p.addr.family);
@@ -578,6 +583,7 @@ static struct chunk *chunk_new(struct exports *x, struct group *g, uint64_t from
 	scratch_ready(x);
 	c->from = from;
 	c->to = gather(x, g, from);
+	c->newest = c->to == rib_version(x->rib);
 	pack_begin(&k, &x->text, &g->how.codec);
 	for (uint32_t i = x->withdrawn; i; i = x->items[i - 1].next)
 		write_withdrawal(x, &k, &x->items[i - 1]);
@@ -643,6 +649,8 @@ static void enter_chunk(struct out *o)
 static void leave_chunk(struct out *o)
 {
 	o->version = o->chunk->to;
+	if (o->chunk->newest)
+		o->abreast = o->version;
 	o->chunk->refs--;
 	o->chunk = NULL;
 	if (o->again)
@@ -680,7 +688,7 @@ static bool has_news(struct out *o)
 		return false;
 	if (journal_after(rib_journal(o->x->rib, o->group->view), o->version) != RIB_NONE)
 		return true;
-	o->version = newest;
+	o->version = o->abreast = newest;
 	return false;
 }
 

@@ -123,7 +123,7 @@ bool told_id(struct told *t, uint32_t idx, uint32_t id)
 	return known;
 }
 
-void told_ids_end(struct told *t, uint32_t idx, uint64_t version, uint64_t passed)
+void told_ids_end(struct told *t, uint32_t idx, uint64_t version, uint64_t abreast)
 {
 	struct told_ids *l = ids_of(t, idx);
 	uint32_t kept = 0;
@@ -133,7 +133,7 @@ void told_ids_end(struct told *t, uint32_t idx, uint64_t version, uint64_t passe
 		if (!o->seen && !o->gone) {
 			o->gone = version;
 			t->count--;
-		} else if (o->gone && o->gone <= passed) {
+		} else if (o->gone && o->gone <= abreast) {
 			continue;
 		}
 		l->of[kept++] = *o;

@@ -3,8 +3,8 @@
  * be known. One bit per prefix; where more than one path is told (ADD-PATH), the path numbers of each prefix.
  *
  * A prefix's bit stays until the prefix is gone: withdrawing once too often is harmless, once too rarely is
- * not. The number of a path that is told no more stays until all readers have passed the version in which it
- * went.
+ * not. The number of a path that is told no more stays until all readers were abreast of the version in which
+ * it went: have known everything at some time after it.
  */
 #pragma once
 #include <stdbool.h>
@@ -30,10 +30,10 @@ bool told_known(struct told *t, uint32_t idx);
 void told_say(struct told *t, uint32_t idx, bool announced);
 
 /* Many paths a prefix: begin, told_id() for each path that is announced (true if it may be known already),
- * end. version: of this change; passed: what all readers have passed. */
+ * end. version: of this change; abreast: the version of which all readers were abreast. */
 void told_ids_begin(struct told *t, uint32_t idx);
 bool told_id(struct told *t, uint32_t idx, uint32_t id);
-void told_ids_end(struct told *t, uint32_t idx, uint64_t version, uint64_t passed);
+void told_ids_end(struct told *t, uint32_t idx, uint64_t version, uint64_t abreast);
 /* What is to be withdrawn after that, from *i = 0 on; 0 at the end. */
 uint32_t told_gone(const struct told *t, uint32_t idx, size_t *i);
 /* An announcement that could not be made after all. */
