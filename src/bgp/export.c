@@ -21,7 +21,8 @@ struct skip {
 struct chunk {
 	struct list node;
 	uint64_t from, to;
-	bool newest; /* `to` was the newest version */
+	bool newest;  /* `to` was the newest version */
+	uint64_t age; /* chunks made before it */
 	uint32_t refs, len, nskips, messages;
 	uint8_t *bytes, *instead;
 	struct skip *skips; /* by peer, then place */
@@ -41,6 +42,7 @@ struct out {
 	struct group *group, *next; /* next: after this chunk, with `again`; NULL: stays */
 	uint16_t peer;
 	bool again;
+	uint64_t since; /* it enters no chunk of before: its own routes are not marked there */
 	uint64_t version;
 	uint64_t
 		abreast; /* the last version that was the newest when it got there: it knew everything then */
@@ -75,6 +77,7 @@ struct exports {
 	struct out **outs; /* by peer number */
 	uint32_t nouts;
 	size_t nchunks;
+	uint64_t made; /* chunks, ever */
 	/* For making one chunk. */
 	struct item *items;
 	struct bucket *buckets;
@@ -182,6 +185,9 @@ struct out *export_open(struct exports *x, uint16_t peer, const struct tell_how 
 	o->x = x;
 	o->peer = peer;
 	o->group = group_join(x, how);
+	/* Mostly a peer joins without routes; not when it has restarted and they were kept. */
+	if (rib_peer(x->rib, peer) && rib_peer(x->rib, peer)->paths)
+		o->since = x->made;
 	return o;
 }
 
@@ -582,6 +588,7 @@ static struct chunk *chunk_new(struct exports *x, struct group *g, uint64_t from
 
 	scratch_ready(x);
 	c->from = from;
+	c->age = x->made++;
 	c->to = gather(x, g, from);
 	c->newest = c->to == rib_version(x->rib);
 	pack_begin(&k, &x->text, &g->how.codec);
@@ -630,7 +637,7 @@ static void enter_chunk(struct out *o)
 	struct chunk *c = NULL, *i;
 
 	list_each (i, &g->chunks, node) {
-		if (i->from == o->version) {
+		if (i->from == o->version && i->age >= o->since) {
 			c = i;
 			break;
 		}

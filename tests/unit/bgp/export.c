@@ -520,6 +520,142 @@ static void superseded(void **state)
 	end(&w);
 }
 
+/* What one prefix looks like to a reader: the ids it knows of it. */
+struct narrow {
+	struct out *out;
+	struct tell_how how;
+	struct prefix p;
+	uint32_t ids[8];
+	size_t nids;
+};
+
+static void narrow_hear(struct narrow *l, struct nlri n, bool announced)
+{
+	struct prefix p;
+	uint32_t id;
+
+	while (nlri_next(&n, &p, &id)) {
+		size_t i = 0;
+		if (!prefix_eq(&p, &l->p))
+			continue;
+		while (i < l->nids && l->ids[i] != id)
+			i++;
+		if (i < l->nids)
+			l->ids[i] = l->ids[--l->nids];
+		assert_true(l->nids < 8);
+		if (announced)
+			l->ids[l->nids++] = id;
+	}
+}
+
+/* Reads up to the next place where it may stop; false if there is nothing. */
+static bool narrow_read(struct narrow *l)
+{
+	static struct update u;
+	const uint8_t *bytes;
+	struct notify bad;
+	struct msg m;
+	ssize_t k;
+	size_t n;
+
+	if (!export_next(l->out, &bytes, &n))
+		return false;
+	for (size_t at = 0; at < n; at += (size_t)k) {
+		k = msg_next(bytes + at, n - at, MSG_MAX, &m, &bad);
+		assert_true(k > 0);
+		assert_int_equal(update_decode(m.body, &l->how.codec, &u), ATTR_TAKE);
+		for (int i = 0; i < 2; i++) {
+			narrow_hear(l, u.withdrawn[i], false);
+			narrow_hear(l, u.announced[i].nlri, true);
+		}
+	}
+	export_sent(l->out, n);
+	return true;
+}
+
+static void fill(struct world *w, uint32_t from, uint32_t n)
+{
+	struct addr none = { 0 };
+
+	for (uint32_t i = from; i < from + n; i++) {
+		struct addr a = addr_v4(0x20000000 + i);
+		struct prefix p = prefix_host(&a);
+		rib_learn(w->rib, &p, RIB_SELF, 0, w->sets[0], &none, 0);
+	}
+	rib_settle(w->rib);
+}
+
+/* A path goes, one reader hears of it, and before the other comes to it its prefix changes again and moves
+ * away from the place where it stood. */
+static void a_path_goes_and_its_prefix_moves(void **state)
+{
+	static struct world w;
+	struct narrow quick = { 0 }, slow = { 0 };
+	struct addr hop = hop_for(&(struct prefix){ addr_v4(1), 32 }, 1);
+
+	begin(&w, 1);
+	quick.how = slow.how = how_of(10, 0);
+	quick.p = slow.p = prefix_no(1);
+	quick.out = export_open(w.x, 9, &quick.how);
+	slow.out = export_open(w.x, 10, &slow.how);
+	for (uint16_t i = 0; i < 2; i++)
+		rib_learn(w.rib, &quick.p, i, 0, w.sets[0], &hop, 0);
+	rib_settle(w.rib);
+	while (narrow_read(&quick) | narrow_read(&slow))
+		;
+	assert_true(quick.nids == 2 && slow.nids == 2);
+	rib_forget(w.rib, &quick.p, 0, 0);
+	rib_settle(w.rib);
+	while (narrow_read(&quick))
+		;
+	assert_int_equal(quick.nids, 1);
+	fill(&w, 0, EXPORT_CHUNK_PREFIXES + 100);
+	rib_learn(w.rib, &quick.p, 1, 0, w.sets[1], &hop, 0);
+	rib_settle(w.rib);
+	exports_trim(w.x);
+	assert_true(narrow_read(&slow)); /* past the place, and not at the new one */
+	assert_int_equal(slow.nids, 2);
+	while (narrow_read(&quick))
+		;
+	exports_trim(w.x);
+	while (narrow_read(&slow))
+		;
+	assert_int_equal(quick.nids, 1);
+	assert_int_equal(slow.nids, 1);
+	assert_int_equal(slow.ids[0], quick.ids[0]);
+	/* Once both have heard it, nobody remembers the path that went. */
+	export_close(quick.out);
+	export_close(slow.out);
+	end(&w);
+}
+
+/* A peer whose routes are there already joins while another one is in the middle of them. */
+static void joins_with_routes(void **state)
+{
+	static struct world w;
+	struct narrow first = { 0 }, owner = { 0 };
+	struct prefix p = prefix_no(1);
+	struct addr hop = hop_for(&p, 8);
+	const uint8_t *bytes;
+	size_t n;
+
+	begin(&w, 1);
+	first.how = owner.how = how_of(7, 0);
+	first.p = owner.p = p;
+	rib_learn(w.rib, &p, 8, 0, w.sets[0], &hop, 0);
+	rib_settle(w.rib);
+	first.out = export_open(w.x, 7, &first.how);
+	assert_true(export_next(first.out, &bytes, &n)); /* is handed it, and has not sent it yet */
+	owner.out = export_open(w.x, 8, &owner.how);
+	while (narrow_read(&owner) | narrow_read(&first))
+		;
+	assert_int_equal(first.nids, 1);
+	assert_int_equal(owner.nids, 0);
+	export_close(first.out);
+	export_close(owner.out);
+	end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -527,6 +663,8 @@ int main(void)
 		cmocka_unit_test(random_reflector),
 		cmocka_unit_test(shared),
 		cmocka_unit_test(superseded),
+		cmocka_unit_test(a_path_goes_and_its_prefix_moves),
+		cmocka_unit_test(joins_with_routes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
