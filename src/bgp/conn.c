@@ -364,11 +364,12 @@ static void do_dial(struct conn *c, const struct cause *why, usec_t now)
 	conn_event(c, FSM_TCP_DOWN, &failed, now);
 }
 
-/* An accepted connection is not made again by us; its end is the end of the object. */
+/* An accepted connection is not made again by us; its end is the end of the object. A greeting is not
+ * repeated. */
 static void do_retry(struct conn *c, const struct cause *why, usec_t now)
 {
 	peer_reason(c->peer, why);
-	if (c->dialled)
+	if (c->dialled && !c->peer->conf.passive)
 		arm(c, &c->retry, now + fsm_retry_wait(++c->failures, &speaker_of(c)->prng));
 }
 

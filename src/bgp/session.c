@@ -26,7 +26,7 @@ struct session {
 	struct sessions *all;
 	int fd;
 	bool connecting;
-	bool heard; /* a byte has come */
+	bool impatient; /* until a byte has come */
 	struct io io;
 	struct timer linger;
 };
@@ -85,7 +85,8 @@ void sessions_free(struct sessions *ss)
 	free(ss);
 }
 
-static struct session *session_add(struct sessions *ss, uint64_t id, int fd, bool connecting)
+static struct session *session_add(struct sessions *ss, uint64_t id, int fd, bool connecting,
+				   const struct ipc_peer *peer)
 {
 	struct session *s = xcalloc(1, sizeof(*s));
 
@@ -96,7 +97,9 @@ static struct session *session_add(struct sessions *ss, uint64_t id, int fd, boo
 	list_init(&s->node);
 	io_init(&s->io, on_ready);
 	timer_init(&s->linger, on_linger_end);
-	sockopt_patience(fd, SESSION_PATIENCE);
+	s->impatient = sockopt_hides_resets(peer);
+	if (s->impatient)
+		sockopt_patience(fd, SESSION_PATIENCE);
 	map_add(ss->table, id, s);
 	return s;
 }
@@ -139,12 +142,12 @@ int sessions_dial(void *arg, uint64_t conn, const struct ipc_peer *peer)
 	if (fd < 0)
 		return -errno;
 	sockopt_all(fd, peer->remote.family);
-	int r = sockopt_peer(fd, peer);
+	int r = sockopt_peer(fd, peer, false);
 	if (r < 0 || (r = bind_local(fd, &peer->local)) < 0)
 		return r;
 	if (connect(fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS)
 		return -errno;
-	struct session *s = session_add(ss, conn, take_fd(fd), true);
+	struct session *s = session_add(ss, conn, take_fd(fd), true, peer);
 	r = watch(s, LOOP_WRITE);
 	if (r < 0) {
 		map_del(ss->table, s);
@@ -156,10 +159,9 @@ int sessions_dial(void *arg, uint64_t conn, const struct ipc_peer *peer)
 void sessions_adopt(struct sessions *ss, uint64_t conn, int fd)
 {
 	const struct ipc_peer *peer = speaker_conn_peer(ss->speaker, conn);
-	struct session *s = session_add(ss, conn, fd, false);
+	struct session *s = session_add(ss, conn, fd, false, peer);
+	int r = sockopt_peer(fd, peer, true);
 
-	sockopt_all(fd, peer->remote.family);
-	int r = sockopt_peer(fd, peer);
 	if (r == 0)
 		r = watch(s, LOOP_READ);
 	if (r == 0)
@@ -291,8 +293,8 @@ static void on_readable(struct session *s)
 		closed(s, n < 0 ? errno : 0);
 		return;
 	}
-	if (!s->heard) {
-		s->heard = true;
+	if (s->impatient) {
+		s->impatient = false;
 		sockopt_patience(s->fd, 0);
 	}
 	speaker_on_data(ss->speaker, s->id, ss->buf, (size_t)n, loop_now(ss->loop));

@@ -69,10 +69,10 @@ int sockopt_key(int fd, const struct addr *remote, const char *password)
  * needs two. The accepted socket has inherited the listener's TTL, so also the kernel's default has to be
  * set.
  */
-static int set_distance(int fd, const struct ipc_peer *p)
+static int set_distance(int fd, const struct ipc_peer *p, bool accepted)
 {
 	int ttl = p->ttl_security ? SOCKOPT_GTSM_TTL : p->ttl ? p->ttl : -1;
-	int r = set_ttl(fd, p->remote.family, ttl);
+	int r = ttl > 0 || accepted ? set_ttl(fd, p->remote.family, ttl) : 0;
 
 	if (r < 0 || !p->ttl_security)
 		return r;
@@ -81,11 +81,16 @@ static int set_distance(int fd, const struct ipc_peer *p)
 
 /* An accepted socket has its key already if the listener had it; if it could not, or the key has changed
  * since the handshake began, the peer must know it from here on. */
-int sockopt_peer(int fd, const struct ipc_peer *p)
+int sockopt_peer(int fd, const struct ipc_peer *p, bool accepted)
 {
 	int r = p->password[0] ? sockopt_key(fd, &p->remote, p->password) : 0;
 
-	return r < 0 ? r : set_distance(fd, p);
+	return r < 0 ? r : set_distance(fd, p, accepted);
+}
+
+bool sockopt_hides_resets(const struct ipc_peer *p)
+{
+	return p->password[0] || p->ttl_security;
 }
 
 void sockopt_patience(int fd, int seconds)

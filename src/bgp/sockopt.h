@@ -11,7 +11,7 @@
 #define SOCKOPT_TOS	 0xc0 /* CS6, network control (RFC 4271 via RFC 791) */
 #define SOCKOPT_GTSM_TTL 255
 
-/* Every socket: no delay, CS6. Errors do not matter. */
+/* Every socket we open: no delay, CS6; accepted ones inherit it. Errors do not matter. */
 void sockopt_all(int fd, uint8_t family);
 /* A listening one, too: its SYN-ACKs leave with TTL 255, or a peer that checks it would never hear them. */
 void sockopt_listener(int fd, uint8_t family);
@@ -20,7 +20,9 @@ void sockopt_listener(int fd, uint8_t family);
 int sockopt_key(int fd, const struct addr *remote, const char *password);
 /* All that the connection to this peer needs, before connect() or right after accept(). 0 or -errno, as
  * above. */
-int sockopt_peer(int fd, const struct ipc_peer *peer);
+int sockopt_peer(int fd, const struct ipc_peer *peer, bool accepted);
+/* A reset of this peer's host, once the peer is gone, would be dropped as unsigned or from too far. */
+bool sockopt_hides_resets(const struct ipc_peer *peer);
 /* The connection breaks when the other end's TCP does not answer for so long; 0 = as the kernel would have
  * it.
  */
