@@ -176,6 +176,7 @@ static void hear(struct actor *a, const struct msg *m)
 		hear_open(a, m->body);
 		break;
 	case MSG_KEEPALIVE:
+		a->keepalives++;
 		if (!a->up)
 			timer_start(&a->net->timers, &a->keepalive, a->net->now + KEEPALIVE);
 		a->up = true;
@@ -267,7 +268,7 @@ void actor_dial(struct actor *a)
 {
 	a->notify = (struct notify){ 0 };
 	a->codec = (struct codec){ 0 };
-	a->updates = 0;
+	a->updates = a->keepalives = 0;
 	a->conn = net_dial(a->net, a->number, a->to);
 	net_run(a->net, 100 * MSEC);
 }

@@ -33,8 +33,8 @@ struct actor {
 	struct attr_table *attrs;
 	struct actor_heard heard[ACTOR_HEARD];
 	size_t nheard;
-	struct notify notify; /* the last it was sent; code 0 = none in this session */
-	unsigned updates;     /* that it was sent in this session */
+	struct notify notify;	      /* the last it was sent; code 0 = none in this session */
+	unsigned updates, keepalives; /* that it was sent in this session */
 	struct str log, last;
 	uint8_t *partial;
 	size_t npartial;

@@ -176,6 +176,15 @@ static void on_up(void *arg, const struct ipc_msg *m)
 	}
 }
 
+static void on_key(void *arg, const struct addr *remote, const char *password)
+{
+	struct net_node *n = arg;
+
+	n->keys++;
+	n->key_of = *remote;
+	snprintf(n->key, sizeof(n->key), "%s", password);
+}
+
 static bool on_up_ready(void *arg)
 {
 	return !((struct net_node *)arg)->deaf;
@@ -184,7 +193,7 @@ static bool on_up_ready(void *arg)
 void net_start(struct net *t, int i)
 {
 	struct net_node *n = &t->nodes[i];
-	struct speaker_io io = { n, on_dial, on_send, on_close, on_up, on_up_ready, NULL, NULL };
+	struct speaker_io io = { n, on_dial, on_send, on_close, on_up, on_up_ready, NULL, NULL, on_key };
 
 	*n = (struct net_node){ .net = t, .number = i };
 	n->s = speaker_new(&io, &t->timers, prng_next(&t->r), t->now);

@@ -35,7 +35,9 @@ struct net_node {
 	struct ipc_peer_state peers[NET_NODES];
 	struct ipc_path paths[64]; /* of the last dump */
 	size_t npaths;
-	int synced, told, dump_ends;
+	int synced, told, dump_ends, keys;
+	char key[IPC_PASS_MAX]; /* the last it was told of, and whose it is */
+	struct addr key_of;
 	struct addr watching[64]; /* next hops */
 	size_t nwatching;
 	int watches; /* WATCHes all in all */
