@@ -14,7 +14,16 @@
 #include "bgp/msg.h"
 #include "bgp/update.h"
 
-enum { PREFIXES = 80, PEERS = 12, SETS = 6, PATHS = PEERS + 1, BUF = 1 << 16 };
+enum {
+	PREFIXES = 80,
+	PEERS = 12,
+	SETS = 8,
+	IDS = 3,
+	PATHS = PEERS * IDS + 1,
+	POLICIES = 4,
+	RULES = 5,
+	BUF = 1 << 16
+};
 
 struct heard {
 	bool there;
@@ -32,10 +41,18 @@ struct listener {
 	uint64_t messages;
 };
 
+/* What a policy says, for those who cannot read it. */
+struct statement {
+	bool stated, otherwise;
+	struct policy_rule rules[RULES];
+	size_t n;
+};
+
 struct world {
 	struct prng r;
 	struct attr_table *attrs, *theirs; /* ours, and that of all the peers */
 	struct policies *policies;
+	struct statement statements[POLICIES]; /* of policy IPC_POLICY_FIRST on */
 	struct rib *rib;
 	struct exports *x;
 	struct attr_set *sets[SETS];
@@ -77,16 +94,19 @@ static int index_of(const struct prefix *p)
 	return -1;
 }
 
+static struct addr hop_of(uint8_t family, uint16_t peer)
+{
+	struct addr a = { .family = family };
+
+	a.b[0] = family == AF_INET ? 10 : 0xfd;
+	a.b[3] = (uint8_t)(peer + 1);
+	return a;
+}
+
 /* Of both families next hops exist; the session speaks one or both. */
 static struct addr hop_for(const struct prefix *p, uint16_t peer)
 {
-	struct addr a = { .family = p->addr.family };
-
-	if (peer == RIB_SELF)
-		return (struct addr){ 0 };
-	a.b[0] = p->addr.family == AF_INET ? 10 : 0xfd;
-	a.b[3] = (uint8_t)(peer + 1);
-	return a;
+	return peer == RIB_SELF ? (struct addr){ 0 } : hop_of(p->addr.family, peer);
 }
 
 static bool peer_is_ebgp(int i)
@@ -112,6 +132,11 @@ static struct tell_how how_of(int i, uint32_t cluster)
 			      .policy = IPC_POLICY_ALL,
 			      .local_asn = 64512,
 			      .cluster_id = peer_is_ebgp(i) ? 0 : cluster,
+			      .llgr = i % 3 == 0,
+			      .role = i == 7   ? IPC_ROLE_PROVIDER
+				      : i == 8 ? IPC_ROLE_CUSTOMER
+				      : i == 9 ? IPC_ROLE_PEER
+					       : IPC_ROLE_NONE,
 			      .self = i % 5 == 4 ? self6() : self4() };
 
 	h.codec = (struct codec){ .ebgp = h.ebgp,
@@ -119,6 +144,7 @@ static struct tell_how how_of(int i, uint32_t cluster)
 				  .families = i % 5 == 4   ? CAPS_V6
 					      : i % 5 == 3 ? CAPS_V4 | CAPS_V6
 							   : CAPS_V4,
+				  .ext_nexthop = i % 5 == 3 || i % 5 == 0 ? CAPS_V4 : 0,
 				  .max = MSG_MAX };
 	if (peer_hears_all(i))
 		h.codec.add_path_out = h.codec.add_path_in = CAPS_V4 | CAPS_V6;
@@ -135,13 +161,20 @@ static void begin(struct world *w, uint64_t seed)
 	w->policies = policies_new();
 	w->x = exports_new(w->rib, w->attrs, w->policies);
 	for (int i = 0; i < SETS; i++) {
-		static const uint32_t no_export[] = { 0xffffff01 }, no_advertise[] = { 0xffffff02 };
+		static const uint32_t no_export[] = { 0xffffff01 }, no_advertise[] = { 0xffffff02 },
+				      llgr_stale[] = { ATTR_COMMUNITY_LLGR_STALE };
 		struct attr_set *own = attr_originate(w->attrs, ATTR_ORIGIN_IGP);
 		struct attr_change ch = { .prepend = (uint8_t)(i % 3), .prepend_asn = 70000 + (uint32_t)i };
 		if (i == 4 || i == 5) {
 			ch.communities = i == 4 ? no_export : no_advertise;
 			ch.ncommunities = 1;
 		}
+		if (i == 6) {
+			ch.communities = llgr_stale;
+			ch.ncommunities = 1;
+		}
+		if (i == 7)
+			ch.otc = 99;
 		if (i == 1) {
 			ch.med = ATTR_PUT;
 			ch.med_value = 7;
@@ -282,37 +315,215 @@ static bool read_some(struct world *w, struct listener *l, size_t max)
 	return true;
 }
 
-static void one_change(struct world *w)
+static struct attr_set *mark_stale(void *arg, struct attr_set *a)
 {
-	struct prefix p = prefix_no((int)prng_below(&w->r, PREFIXES));
-	uint64_t who = prng_below(&w->r, PEERS + 2);
-	uint16_t peer = who >= PEERS ? RIB_SELF : (uint16_t)who;
-	struct addr hop = hop_for(&p, peer);
+	static const uint32_t stale = ATTR_COMMUNITY_LLGR_STALE;
+	struct world *w = arg;
 
-	if (prng_below(&w->r, 100) < 60)
-		rib_learn(w->rib, &p, peer, 0, w->sets[prng_below(&w->r, SETS)], &hop, 0);
-	else
-		rib_forget(w->rib, &p, peer, 0);
+	return prng_below(&w->r, 3)
+		       ? attr_derive(w->attrs, a,
+				     &(struct attr_change){ .communities = &stale, .ncommunities = 1 })
+		       : NULL;
 }
 
-/* The rules once more, in other words. */
-static bool should_tell(const struct world *w, int to, const struct prefix *p, const struct rib_path *best)
+/* What concerns a whole peer: it restarts, is marked, goes. */
+static void peer_change(struct world *w)
+{
+	uint16_t peer = (uint16_t)prng_below(&w->r, PEERS);
+	uint8_t family = prng_below(&w->r, 2) ? AF_INET : 0;
+
+	switch (prng_below(&w->r, 4)) {
+	case 0:
+		rib_stale_peer(w->rib, peer, family);
+		break;
+	case 1:
+		rib_change_stale(w->rib, peer, family, mark_stale, w);
+		break;
+	case 2:
+		rib_forget_peer(w->rib, peer, family, true);
+		break;
+	default:
+		rib_forget_peer(w->rib, peer, family, false);
+		break;
+	}
+}
+
+static void hop_change(struct world *w)
+{
+	struct addr a = hop_of(prng_below(&w->r, 2) ? AF_INET : AF_INET6, (uint16_t)prng_below(&w->r, PEERS));
+	struct nexthop_info info = { .unreachable = prng_below(&w->r, 3) == 0,
+				     .metric = (uint32_t)prng_below(&w->r, 3) };
+
+	rib_know_nexthop(w->rib, &a, &info);
+}
+
+static void one_change(struct world *w)
+{
+	static const uint16_t flags[] = { RIB_OWN_AS, RIB_REJECTED, RIB_LEAKED | RIB_OWN_NEXTHOP };
+	struct prefix p = prefix_no((int)prng_below(&w->r, PREFIXES));
+	uint64_t who = prng_below(&w->r, PEERS + 2);
+	uint16_t peer = who >= PEERS ? RIB_SELF : (uint16_t)who, bad = 0;
+	struct addr hop = hop_for(&p, peer);
+	uint32_t id = peer == RIB_SELF ? 0 : (uint32_t)prng_below(&w->r, IDS);
+
+	if (prng_below(&w->r, 60) == 0)
+		peer_change(w);
+	if (prng_below(&w->r, 20) == 0)
+		hop_change(w);
+	if (peer != RIB_SELF && prng_below(&w->r, 5) == 0)
+		hop = hop_of(AF_INET6, peer); /* also of IPv4 */
+	if (peer != RIB_SELF && prng_below(&w->r, 6) == 0)
+		bad = flags[prng_below(&w->r, ARRAY_SIZE(flags))];
+	if (prng_below(&w->r, 100) < 60)
+		rib_learn(w->rib, &p, peer, id, w->sets[prng_below(&w->r, SETS)], &hop, bad);
+	else
+		rib_forget(w->rib, &p, peer, id);
+}
+
+/* --- policy, once more in other words --- */
+
+static struct policy_op some_op(struct world *w)
+{
+	struct policy_op op = { .kind = (uint8_t)prng_below(&w->r, POLICY_OP_KINDS),
+				.value = (uint32_t)prng_below(&w->r, 3) * 50 };
+
+	if (op.kind == POLICY_PREPEND) {
+		op.nasns = 1;
+		op.asns[0] = 80000 + (uint32_t)prng_below(&w->r, 2);
+	}
+	if (op.kind == POLICY_ADD_COMMUNITY)
+		op.community = (struct policy_community){ false, { 7, (uint32_t)prng_below(&w->r, 2) } };
+	return op;
+}
+
+static struct policy_rule some_rule(struct world *w)
+{
+	struct policy_rule r = { .source = (uint8_t)prng_below(&w->r, 3),
+				 .session = (uint8_t)prng_below(&w->r, 3),
+				 .verdict = (uint8_t)prng_below(&w->r, 3) };
+
+	if (prng_below(&w->r, 2)) {
+		r.prefix_op = POLICY_PREFIX_IN;
+		r.prefix = prefix_no((int)prng_below(&w->r, PREFIXES));
+		r.prefix = prefix_of(&r.prefix.addr, (uint8_t)(r.prefix.len - prng_below(&w->r, 6)));
+	}
+	if (r.verdict != POLICY_REJECT)
+		for (uint64_t n = prng_below(&w->r, 3); n; n--)
+			r.ops[r.nops++] = some_op(w);
+	return r;
+}
+
+static void restate_policy(struct world *w)
+{
+	size_t k = prng_below(&w->r, POLICIES);
+	uint16_t id = (uint16_t)(IPC_POLICY_FIRST + k);
+	struct statement *st = &w->statements[k];
+	bool changed;
+
+	*st = (struct statement){ .stated = prng_below(&w->r, 6), .otherwise = prng_below(&w->r, 2) };
+	if (st->stated) {
+		policies_begin(w->policies, id, "", st->otherwise);
+		for (st->n = 0; st->n < prng_below(&w->r, RULES + 1); st->n++) {
+			st->rules[st->n] = some_rule(w);
+			assert_true(policies_add(w->policies, id, &st->rules[st->n]));
+		}
+		changed = policies_end(w->policies, id);
+	} else {
+		changed = policies_drop(w->policies, id);
+	}
+	if (!changed)
+		return;
+	exports_policy_changed(w->x, id);
+	for (int i = 0; i < PEERS; i++)
+		if (w->peers[i].out && w->peers[i].how.policy == id)
+			export_again(w->peers[i].out);
+}
+
+struct outcome {
+	bool accept, med_set, pref_set, community[2];
+	uint32_t med, pref, first_asn;
+	uint16_t prepended;
+};
+
+static void carry_out(const struct policy_op *op, struct outcome *o)
+{
+	switch ((enum policy_op_kind)op->kind) {
+	case POLICY_ADD_COMMUNITY:
+		o->community[op->community.v[1]] = true;
+		break;
+	case POLICY_PREPEND:
+		o->prepended++;
+		o->first_asn = op->asns[0];
+		break;
+	case POLICY_SET_LOCAL_PREF:
+		o->pref_set = true;
+		o->pref = op->value;
+		break;
+	case POLICY_SET_MED:
+		o->med_set = true;
+		o->med = op->value;
+		break;
+	case POLICY_OP_KINDS:
+		break;
+	}
+}
+
+static struct outcome outcome_of(const struct world *w, const struct tell_how *h, const struct prefix *p,
+				 bool own)
+{
+	struct outcome o = { .accept = h->policy == IPC_POLICY_ALL || !h->ebgp };
+
+	if (h->policy < IPC_POLICY_FIRST)
+		return o;
+	const struct statement *st = &w->statements[h->policy - IPC_POLICY_FIRST];
+	o.accept = st->stated && st->otherwise;
+	for (size_t i = 0; i < st->n; i++) {
+		const struct policy_rule *r = &st->rules[i];
+		if (r->source && own != (r->source == POLICY_SOURCE_OWN))
+			continue;
+		if (r->session && h->ebgp != (r->session == POLICY_SESSION_EBGP))
+			continue;
+		if (r->prefix_op && !prefix_covers(&r->prefix, p))
+			continue;
+		for (size_t k = 0; k < r->nops; k++)
+			carry_out(&r->ops[k], &o);
+		if (r->verdict == POLICY_NEXT)
+			continue;
+		o.accept = r->verdict == POLICY_ACCEPT;
+		break;
+	}
+	return o;
+}
+
+/* --- the rules once more, in other words --- */
+
+static struct addr hop_to_tell(const struct world *w, int to, const struct rib_path *path)
 {
 	const struct tell_how *h = &w->peers[to].how;
-	bool from_ibgp = best->peer != RIB_SELF && !peer_is_ebgp(best->peer);
+	bool keep = h->nexthop_mode == IPC_NEXTHOP_KEEP || (h->nexthop_mode == IPC_NEXTHOP_AUTO && !h->ebgp);
 
-	if (best->peer == to || best->attr->flags & ATTR_NO_ADVERTISE)
+	return keep && path->peer != RIB_SELF ? rib_nexthop(w->rib, path) : h->self;
+}
+
+static bool should_tell(const struct world *w, int to, const struct prefix *p, const struct rib_path *path)
+{
+	const struct tell_how *h = &w->peers[to].how;
+	bool from_ibgp = path->peer != RIB_SELF && !peer_is_ebgp(path->peer);
+	struct addr hop = hop_to_tell(w, to, path);
+
+	if (path->peer == to || path->flags & RIB_UNUSABLE || path->attr->flags & ATTR_NO_ADVERTISE)
 		return false;
 	if (!(h->codec.families & caps_family_of_af(p->addr.family)))
 		return false;
-	if ((h->ebgp || best->peer == RIB_SELF || h->nexthop_mode == IPC_NEXTHOP_SELF) &&
-	    h->self.family != p->addr.family)
+	if (hop.family != p->addr.family && !(h->codec.ext_nexthop && hop.family == AF_INET6))
 		return false;
-	if (h->ebgp && h->policy == IPC_POLICY_DEFAULT)
+	if (!outcome_of(w, h, p, path->peer == RIB_SELF).accept)
 		return false;
-	if (h->ebgp)
-		return !(best->attr->flags & ATTR_NO_EXPORT);
-	return !from_ibgp || (h->cluster_id && (peer_is_client(best->peer) || peer_is_client(to)));
+	if (!h->ebgp)
+		return !from_ibgp || (h->cluster_id && (peer_is_client(path->peer) || peer_is_client(to)));
+	if (path->attr->flags & ATTR_HAS_OTC && (h->role == IPC_ROLE_CUSTOMER || h->role == IPC_ROLE_PEER))
+		return false;
+	return !(path->attr->flags & ATTR_NO_EXPORT) && (h->llgr || !(path->attr->flags & ATTR_LLGR_STALE));
 }
 
 /* The last AS number of a path of one sequence, 0 if it is empty. */
@@ -328,29 +539,39 @@ static uint32_t origin_asn(const struct attr_set *a)
 	return asn;
 }
 
-static void check_attrs(const struct world *w, int to, const struct rib_path *best, const struct heard *h)
+static void check_attrs(const struct world *w, int to, const struct prefix *p, const struct rib_path *best,
+			const struct heard *h)
 {
 	const struct tell_how *how = &w->peers[to].how;
-	struct addr hop = rib_nexthop(w->rib, best);
+	struct addr hop = hop_to_tell(w, to, best);
 	bool own = best->peer == RIB_SELF, reflected = !own && !how->ebgp && !peer_is_ebgp(best->peer);
+	bool as_stale = best->attr->flags & ATTR_LLGR_STALE && !how->llgr;
+	struct outcome o = outcome_of(w, how, p, own);
 
-	bool self = own || how->ebgp || how->nexthop_mode == IPC_NEXTHOP_SELF;
-	assert_true(addr_eq(&h->hop, self ? &how->self : &hop));
-	assert_int_equal(h->attr->as_path_len, best->attr->as_path_len + how->ebgp);
+	assert_true(addr_eq(&h->hop, &hop));
+	assert_int_equal(h->attr->as_path_len, best->attr->as_path_len + o.prepended + how->ebgp);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(attr_community_has(h->attr, 7 << 16 | i), o.community[i]);
 	if (how->ebgp) {
+		bool marks = how->role == IPC_ROLE_PROVIDER || how->role == IPC_ROLE_PEER;
 		assert_int_equal(h->attr->first_asn, 64512);
 		assert_int_equal(h->attr->flags & (ATTR_HAS_LOCAL_PREF | ATTR_HAS_ORIGINATOR), 0);
-		assert_int_equal(h->attr->med, own ? best->attr->med : 0);
+		assert_int_equal(h->attr->med, o.med_set ? o.med : own ? best->attr->med : 0);
+		assert_int_equal(h->attr->otc, best->attr->otc ? best->attr->otc : marks ? 64512 : 0);
 	} else {
-		assert_int_equal(h->attr->local_pref, 100);
-		assert_true(h->attr->flags & ATTR_HAS_LOCAL_PREF || reflected);
+		if (o.prepended)
+			assert_int_equal(h->attr->first_asn, o.first_asn);
+		assert_int_equal(h->attr->local_pref, as_stale ? 0 : o.pref_set ? o.pref : 100);
+		assert_true(h->attr->flags & ATTR_HAS_LOCAL_PREF);
+		assert_int_equal(!!(h->attr->flags & ATTR_NO_EXPORT),
+				 as_stale || best->attr->flags & ATTR_NO_EXPORT);
 		assert_int_equal(h->attr->originator_id, reflected ? 1000u + best->peer : 0);
 		assert_int_equal(attr_cluster_has(h->attr, 5), reflected);
-		assert_int_equal(h->attr->med, best->attr->med);
+		assert_int_equal(h->attr->med, o.med_set ? o.med : best->attr->med);
+		assert_int_equal(h->attr->otc, best->attr->otc);
 	}
-	assert_int_equal(origin_asn(h->attr), best->attr->as_path_len ? origin_asn(best->attr)
-					      : how->ebgp	      ? 64512
-								      : 0);
+	if (best->attr->as_path_len)
+		assert_int_equal(origin_asn(h->attr), origin_asn(best->attr));
 }
 
 static void check_peer(struct world *w, int to)
@@ -370,7 +591,7 @@ static void check_peer(struct world *w, int to)
 			uint32_t id = peer_hears_all(to) ? rib_path_number(w->rib, path) : 0;
 			const struct heard *h = place(&w->peers[to], &p, id);
 			assert_true(h->there);
-			check_attrs(w, to, path, h);
+			check_attrs(w, to, &p, path, h);
 			expected++;
 		}
 		for (int j = 0; j < PATHS; j++)
@@ -401,10 +622,10 @@ static void move_peer(struct world *w, int i, uint32_t cluster)
 	} else if (what == 1) {
 		export_again(l->out);
 	} else if (what == 2) {
-		l->how.nexthop_mode ^= IPC_NEXTHOP_SELF;
+		l->how.nexthop_mode = (uint8_t)prng_below(&w->r, 3);
 		export_change(l->out, &l->how);
 	} else if (what == 3) {
-		l->how.policy ^= IPC_POLICY_ALL;
+		l->how.policy = (uint16_t)prng_below(&w->r, IPC_POLICY_FIRST + POLICIES);
 		export_change(l->out, &l->how);
 	} else if (what < 25) {
 		for (uint64_t n = prng_below(&w->r, 5); n; n--)
@@ -427,6 +648,8 @@ static void random_world(uint64_t seed, uint32_t cluster)
 			one_change(&w);
 		rib_settle(w.rib);
 		rib_told_all(w.rib);
+		if (prng_below(&w.r, 12) == 0)
+			restate_policy(&w);
 		move_peer(&w, (int)prng_below(&w.r, PEERS), cluster);
 		if (prng_below(&w.r, 3) == 0)
 			exports_trim(w.x);
