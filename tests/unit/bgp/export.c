@@ -125,6 +125,7 @@ static bool peer_is_client(int i)
 	return i == 2 || i == 3 || i == 4;
 }
 
+/* 0 and 5, 1 and 6, 9 and 10 are alike at first. */
 static struct tell_how how_of(int i, uint32_t cluster)
 {
 	struct tell_how h = { .ebgp = peer_is_ebgp(i),
@@ -132,19 +133,19 @@ static struct tell_how how_of(int i, uint32_t cluster)
 			      .policy = IPC_POLICY_ALL,
 			      .local_asn = 64512,
 			      .cluster_id = peer_is_ebgp(i) ? 0 : cluster,
-			      .llgr = i % 3 == 0,
-			      .role = i == 7   ? IPC_ROLE_PROVIDER
-				      : i == 8 ? IPC_ROLE_CUSTOMER
-				      : i == 9 ? IPC_ROLE_PEER
-					       : IPC_ROLE_NONE,
-			      .self = i % 5 == 4 ? self6() : self4() };
+			      .llgr = i == 0 || i == 5 || i == 2 || i == 11,
+			      .role = i == 7		  ? IPC_ROLE_PROVIDER
+				      : i == 8		  ? IPC_ROLE_CUSTOMER
+				      : i == 9 || i == 10 ? IPC_ROLE_PEER
+							  : IPC_ROLE_NONE,
+			      .self = i == 4 ? self6() : self4() };
 
 	h.codec = (struct codec){ .ebgp = h.ebgp,
 				  .as4 = i != 8,
-				  .families = i % 5 == 4   ? CAPS_V6
-					      : i % 5 == 3 ? CAPS_V4 | CAPS_V6
-							   : CAPS_V4,
-				  .ext_nexthop = i % 5 == 3 || i % 5 == 0 ? CAPS_V4 : 0,
+				  .families = i == 4			     ? CAPS_V6
+					      : i == 3 || (i >= 8 && i < 11) ? CAPS_V4 | CAPS_V6
+									     : CAPS_V4,
+				  .ext_nexthop = i == 0 || i == 5 || i == 3 || i == 11 ? CAPS_V4 : 0,
 				  .max = MSG_MAX };
 	if (peer_hears_all(i))
 		h.codec.add_path_out = h.codec.add_path_in = CAPS_V4 | CAPS_V6;
@@ -622,10 +623,12 @@ static void move_peer(struct world *w, int i, uint32_t cluster)
 	} else if (what == 1) {
 		export_again(l->out);
 	} else if (what == 2) {
-		l->how.nexthop_mode = (uint8_t)prng_below(&w->r, 3);
+		l->how.nexthop_mode = (uint8_t)(prng_below(&w->r, 6) % 4 % 3); /* mostly alike */
 		export_change(l->out, &l->how);
 	} else if (what == 3) {
-		l->how.policy = (uint16_t)prng_below(&w->r, IPC_POLICY_FIRST + POLICIES);
+		l->how.policy = prng_below(&w->r, 2)
+					? IPC_POLICY_ALL
+					: (uint16_t)prng_below(&w->r, IPC_POLICY_FIRST + POLICIES);
 		export_change(l->out, &l->how);
 	} else if (what < 25) {
 		for (uint64_t n = prng_below(&w->r, 5); n; n--)
