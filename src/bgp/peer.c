@@ -791,7 +791,7 @@ static void open_output(struct peer *p, struct conn *c, usec_t now)
 	p->eor_out = p->eor_in = p->codec.families;
 	p->eor_placed = false;
 	p->refresh_due = p->refresh_end = p->refreshing = 0;
-	p->refreshed = p->probed = now - SPEAKER_REFRESH_TIME;
+	p->refreshed = p->probed = p->began[0] = p->began[1] = now - SPEAKER_REFRESH_TIME;
 }
 
 void peer_up(struct peer *p, struct conn *c, usec_t now)
@@ -1133,9 +1133,15 @@ bool peer_ask_refresh(struct peer *p, usec_t now)
 	return conn_flush(p->up, now);
 }
 
-/* The peer begins to tell everything again: what it does not repeat until the end is gone. */
+/* The peer begins to tell everything again: what it does not repeat until the end is gone. Each beginning is
+ * a walk through the table, so it does not begin as often as it likes: then the one before goes on. */
 static void begin_again(struct peer *p, uint8_t family, usec_t now)
 {
+	usec_t *began = &p->began[family == CAPS_V6];
+
+	if (now - *began < SPEAKER_REFRESH_TIME)
+		return;
+	*began = now;
 	mark_stale(p, caps_af(family));
 	p->refreshing |= family;
 	p->stale |= family;

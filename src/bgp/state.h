@@ -32,12 +32,13 @@
 #define SPEAKER_BATCH_TIME   (3 * MSEC)	  /* ... changes are collected for so long before they are sent, */
 #define SPEAKER_QUIET	     (20 * MSEC)  /* ... but for the first ones after so long without any */
 #define SPEAKER_STATS_TIME   (1 * SEC)	  /* counters of a peer are told at most so often */
-#define SPEAKER_REFRESH_TIME (1 * SEC)	  /* a peer's refresh is answered at most so often */
-#define SPEAKER_PROBE_TIME   (1 * SEC)	  /* a session in doubt is probed at most so often */
-#define SPEAKER_NOTE_TIME    (10 * SEC)	  /* faults in a peer's UPDATEs are noted at most so often */
-#define SPEAKER_BRIEF	     (1 * SEC)	  /* a session that ends within this time was a brief one ... */
-#define SPEAKER_BRIEF_MAX    10		  /* ... and after so many in a row the peer has to wait */
-#define SPEAKER_YOUNG	     (10 * SEC)	  /* a session so new is not taken for dead because its peer dials */
+#define SPEAKER_REFRESH_TIME (1 * SEC) /* a peer's refresh is answered at most so often, and its own begins \
+					*/
+#define SPEAKER_PROBE_TIME (1 * SEC)   /* a session in doubt is probed at most so often */
+#define SPEAKER_NOTE_TIME  (10 * SEC)  /* faults in a peer's UPDATEs are noted at most so often */
+#define SPEAKER_BRIEF	   (1 * SEC)   /* a session that ends within this time was a brief one ... */
+#define SPEAKER_BRIEF_MAX  10	       /* ... and after so many in a row the peer has to wait */
+#define SPEAKER_YOUNG	   (10 * SEC)  /* a session so new is not taken for dead because its peer dials */
 #define SPEAKER_STALE_EOR \
 	(120 *            \
 	 SEC) /* stale paths of a peer that is back, or tells all again, wait so long for the end of it */
@@ -106,7 +107,8 @@ struct peer {
 	 * and those whose end is to be told once this version has been sent. */
 	uint8_t refresh_due, refresh_end;
 	uint64_t refresh_version;
-	uint8_t refreshing; /* families in which the peer is telling everything again */
+	uint8_t refreshing;	     /* families in which the peer is telling everything again */
+	usec_t began[CAPS_FAMILIES]; /* when it last began to */
 	/* Across a restart of the peer (RFC 4724, 8538, 9494): families whose paths are kept, of these the
 	 * long-lived ones, and until when. */
 	uint8_t stale, llgr;

@@ -195,6 +195,42 @@ static void told_by_the_peer(void **state)
 	done(t, a);
 }
 
+/* Each beginning costs us a walk through the table, so a storm of them is one; no route is lost by it. */
+static void storm_of_beginnings(void **state)
+{
+	struct net *t = actor_net(0, 0);
+	struct actor *a = joined(t, true, true);
+	struct prefix p[] = { net_block(1, 0), net_block(1, 1), wide(1) };
+
+	for (size_t i = 0; i < 3; i++)
+		actor_announce(a, &p[i], 0, NULL, NULL);
+	net_run(t, 2 * SEC);
+	for (int i = 0; i < 100; i++) {
+		actor_refresh(a, CAPS_V4, MSG_REFRESH_BEGIN);
+		if (i == 50)
+			actor_announce(a, &p[1], 0, NULL, NULL);
+	}
+	actor_refresh(a, CAPS_V6, MSG_REFRESH_BEGIN); /* for itself */
+	actor_refresh(a, CAPS_V6, MSG_REFRESH_END);
+	actor_refresh(a, CAPS_V4, MSG_REFRESH_END);
+	net_run(t, 100 * MSEC);
+	assert_false(there(t, &p[0]) || there(t, &p[2]));
+	assert_true(there(t, &p[1]));
+	for (int i = 0; i < 100; i++) {
+		actor_refresh(a, CAPS_V4, MSG_REFRESH_BEGIN);
+		actor_refresh(a, CAPS_V4, MSG_REFRESH_END);
+	}
+	net_run(t, 100 * MSEC);
+	assert_true(there(t, &p[1]));
+	/* After a while it may again. */
+	net_run(t, SEC);
+	actor_refresh(a, CAPS_V4, MSG_REFRESH_BEGIN);
+	actor_refresh(a, CAPS_V4, MSG_REFRESH_END);
+	net_run(t, 100 * MSEC);
+	assert_false(there(t, &p[1]));
+	done(t, a);
+}
+
 /* It begins and never ends: after a while what it has not repeated goes all the same. */
 static void told_without_end(void **state)
 {
@@ -275,7 +311,7 @@ int main(void)
 		cmocka_unit_test(asked_for_early),  cmocka_unit_test(storm),
 		cmocka_unit_test(slow_reader),	    cmocka_unit_test(told_by_the_peer),
 		cmocka_unit_test(told_without_end), cmocka_unit_test(told_without_agreement),
-		cmocka_unit_test(by_the_agent),
+		cmocka_unit_test(by_the_agent),	    cmocka_unit_test(storm_of_beginnings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
