@@ -1116,8 +1116,10 @@ static void on_refresh(struct timer *t, usec_t now)
 
 void peer_refresh(struct peer *p, usec_t now)
 {
-	/* RFC 7313 4: not before the first End-of-RIB; what was asked for then is under way anyway. */
-	if (!p->refresh_due || timer_armed(&p->refresh) || p->eor_out)
+	/* RFC 7313 4: not before the first End-of-RIB; what was asked for then is under way anyway. One
+	 * answer after the other: begun anew each time it would never end for who reads slowly and asks
+	 * often. */
+	if (!p->refresh_due || timer_armed(&p->refresh) || p->eor_out || p->refresh_end)
 		return;
 	if (now - p->refreshed >= SPEAKER_REFRESH_TIME)
 		refresh(p, now);
@@ -1216,6 +1218,7 @@ void peer_flush(struct peer *p, usec_t now)
 		p->refresh_end = 0;
 		if (!conn_flush(p->up, now))
 			return;
+		peer_refresh(p, now);
 	}
 	if (export_updates(p->out) != before)
 		counters_changed(p, now);

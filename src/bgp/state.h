@@ -25,20 +25,21 @@
 #define SPEAKER_PEER_PREFIXES                                                                              \
 	2000000 /* more from one peer: Cease/Maximum Number of Prefixes Reached; ipc_peer.max_prefixes may \
 		   say less */
-#define SPEAKER_PEER_ATTRS   (256u << 20) /* bytes of attributes of one peer's paths; more: the same */
-#define SPEAKER_ORIGINS	     100000	  /* more are not taken from the agent */
-#define SPEAKER_DUMPS	     8		  /* waiting; a further one is answered with its end at once */
-#define SPEAKER_BATCH_PEERS  500	  /* from so many established peers on ... */
-#define SPEAKER_BATCH_TIME   (3 * MSEC)	  /* ... changes are collected for so long before they are sent, */
-#define SPEAKER_QUIET	     (20 * MSEC)  /* ... but for the first ones after so long without any */
-#define SPEAKER_STATS_TIME   (1 * SEC)	  /* counters of a peer are told at most so often */
-#define SPEAKER_REFRESH_TIME (1 * SEC) /* a peer's refresh is answered at most so often, and its own begins \
-					*/
-#define SPEAKER_PROBE_TIME (1 * SEC)   /* a session in doubt is probed at most so often */
-#define SPEAKER_NOTE_TIME  (10 * SEC)  /* faults in a peer's UPDATEs are noted at most so often */
-#define SPEAKER_BRIEF	   (1 * SEC)   /* a session that ends within this time was a brief one ... */
-#define SPEAKER_BRIEF_MAX  10	       /* ... and after so many in a row the peer has to wait */
-#define SPEAKER_YOUNG	   (10 * SEC)  /* a session so new is not taken for dead because its peer dials */
+#define SPEAKER_PEER_ATTRS  (256u << 20) /* bytes of attributes of one peer's paths; more: the same */
+#define SPEAKER_ORIGINS	    100000	 /* more are not taken from the agent */
+#define SPEAKER_DUMPS	    8		 /* waiting; a further one is answered with its end at once */
+#define SPEAKER_BATCH_PEERS 500		 /* from so many established peers on ... */
+#define SPEAKER_BATCH_TIME  (3 * MSEC)	 /* ... changes are collected for so long before they are sent, */
+#define SPEAKER_QUIET	    (20 * MSEC)	 /* ... but for the first ones after so long without any */
+#define SPEAKER_STATS_TIME  (1 * SEC)	 /* counters of a peer are told at most so often */
+#define SPEAKER_REFRESH_TIME                                                                               \
+	(1 * SEC)		      /* a peer's refresh is answered at most so often, and its own begins \
+				       */
+#define SPEAKER_PROBE_TIME (1 * SEC)  /* a session in doubt is probed at most so often */
+#define SPEAKER_NOTE_TIME  (10 * SEC) /* faults in a peer's UPDATEs are noted at most so often */
+#define SPEAKER_BRIEF	   (1 * SEC)  /* a session that ends within this time was a brief one ... */
+#define SPEAKER_BRIEF_MAX  10	      /* ... and after so many in a row the peer has to wait */
+#define SPEAKER_YOUNG	   (10 * SEC) /* a session so new is not taken for dead because its peer dials */
 #define SPEAKER_STALE_EOR \
 	(120 *            \
 	 SEC) /* stale paths of a peer that is back, or tells all again, wait so long for the end of it */

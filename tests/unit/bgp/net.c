@@ -345,9 +345,10 @@ static bool deliver(struct net *t, struct net_pipe *p, int end)
 	struct net_node *n = p->node[end];
 	uint64_t conn = p->conn[end];
 
-	if (!conn || p->dead)
+	if (!conn || p->dead || t->now < p->ready[end])
 		return false;
 	if (p->n[end]) {
+		p->ready[end] = p->pace[end] ? t->now + p->pace[end] : 0;
 		uint8_t *bytes = p->buf[end];
 		size_t k = p->n[end];
 		p->buf[end] = NULL;
@@ -396,9 +397,14 @@ static usec_t next_event(const struct net *t)
 {
 	usec_t next = timers_next(&t->timers);
 
-	for (size_t i = 0; i < t->npipes; i++)
-		if (!t->pipes[i].up && t->pipes[i].conn[0] && t->pipes[i].due < next)
-			next = t->pipes[i].due;
+	for (size_t i = 0; i < t->npipes; i++) {
+		const struct net_pipe *p = &t->pipes[i];
+		if (!p->up && p->conn[0] && p->due < next)
+			next = p->due;
+		for (int e = 0; e < 2; e++)
+			if (p->conn[e] && p->ready[e] > t->now && p->ready[e] < next)
+				next = p->ready[e];
+	}
 	return next;
 }
 

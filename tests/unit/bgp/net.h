@@ -58,6 +58,8 @@ struct net_pipe {
 	bool fin[2];	 /* nothing more comes to end i */
 	bool full[2];	 /* end i's sender waits for room */
 	size_t taken[2]; /* bytes that have reached end i */
+	usec_t pace[2];	 /* what has come to end i is read so far apart; 0 = at once */
+	usec_t ready[2];
 };
 
 struct net {

@@ -155,6 +155,37 @@ static void slow_reader(void **state)
 	done(t, a);
 }
 
+/* It asks again and again and reads so slowly that an answer takes longer than that: each one is finished. */
+static void asks_faster_than_it_reads(void **state)
+{
+	struct net *t = actor_net(0, 0);
+	struct actor *a = joined(t, true, true);
+	struct net_pipe *p = &t->pipes[t->npipes - 1];
+	bool answering = false;
+	unsigned answers = 0;
+
+	for (int i = 1; i < 60; i++)
+		net_origin(t, 0, i, true);
+	net_run(t, 5 * SEC);
+	actor_log(a);
+	p->window[0] = 40;
+	p->pace[0] = 300 * MSEC;
+	for (int i = 0; i < 60; i++) {
+		actor_refresh(a, CAPS_V4, MSG_REFRESH_REQUEST);
+		net_run(t, 1100 * MSEC);
+		const char *at = actor_log(a);
+		while ((at = strpbrk(at, "be"))) { /* borr, eorr */
+			assert_int_equal(answering, *at == 'e');
+			answers += answering;
+			answering = !answering;
+			at += 4;
+		}
+	}
+	assert_true(answers >= 3);
+	assert_true(a->up);
+	done(t, a);
+}
+
 static void told_again(struct actor *a, uint8_t family)
 {
 	actor_refresh(a, family, MSG_REFRESH_BEGIN);
@@ -307,11 +338,17 @@ static void by_the_agent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(asked_for),	    cmocka_unit_test(asked_for_plainly),
-		cmocka_unit_test(asked_for_early),  cmocka_unit_test(storm),
-		cmocka_unit_test(slow_reader),	    cmocka_unit_test(told_by_the_peer),
-		cmocka_unit_test(told_without_end), cmocka_unit_test(told_without_agreement),
-		cmocka_unit_test(by_the_agent),	    cmocka_unit_test(storm_of_beginnings),
+		cmocka_unit_test(asked_for),
+		cmocka_unit_test(asked_for_plainly),
+		cmocka_unit_test(asked_for_early),
+		cmocka_unit_test(storm),
+		cmocka_unit_test(slow_reader),
+		cmocka_unit_test(told_by_the_peer),
+		cmocka_unit_test(told_without_end),
+		cmocka_unit_test(told_without_agreement),
+		cmocka_unit_test(by_the_agent),
+		cmocka_unit_test(storm_of_beginnings),
+		cmocka_unit_test(asks_faster_than_it_reads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
