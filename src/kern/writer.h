@@ -15,9 +15,8 @@
 struct loop;
 struct writer;
 
-#define WRITER_BATCH \
-	512 /* requests in one: some 2 ms, so that the loop is back before the next is done, too */
-#define WRITER_BATCHES 2 /* one being carried out, one that waits */
+#define WRITER_BATCH   512 /* requests in one: some 2 ms of the kernel's time */
+#define WRITER_BATCHES 2   /* one being carried out, one that waits */
 
 typedef void writer_fn(void *arg);
 /* ready is called from the loop when a batch has come back: now take it with writer_land(). */
