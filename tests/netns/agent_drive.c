@@ -52,12 +52,24 @@ static void greet(struct drive *d)
 	puts("agent");
 }
 
+static void print(const struct ipc_msg *m)
+{
+	char addr[ADDR_STR_MAX], metric[16] = "-";
+
+	if (m->type != IPC_NEXTHOP)
+		return;
+	if (m->nexthop.metric != UINT32_MAX)
+		snprintf(metric, sizeof(metric), "%u", m->nexthop.metric);
+	printf("nexthop %s %s %s %s\n", addr_format(&m->nexthop.addr, addr),
+	       m->nexthop.reachable ? "reachable" : "unreachable", metric,
+	       m->nexthop.ifname[0] ? m->nexthop.ifname : "-");
+}
+
 static void hear(struct drive *d)
 {
 	uint8_t bytes[IPC_MSG_MAX];
 	struct ipc_msg m;
 	struct err e = { 0 };
-	char addr[ADDR_STR_MAX], metric[16] = "-";
 	ssize_t n = recv(d->agent, bytes, sizeof(bytes), 0);
 
 	if (n <= 0) {
@@ -65,17 +77,11 @@ static void hear(struct drive *d)
 		d->agent = -1;
 		return;
 	}
-	if (ipc_decode(bytes, (size_t)n, &m, &e) < 0) {
-		printf("error %s\n", e.msg);
-		exit(1);
-	}
-	if (m.type != IPC_NEXTHOP)
-		return;
-	if (m.nexthop.metric != UINT32_MAX)
-		snprintf(metric, sizeof(metric), "%u", m.nexthop.metric);
-	printf("nexthop %s %s %s %s\n", addr_format(&m.nexthop.addr, addr),
-	       m.nexthop.reachable ? "reachable" : "unreachable", metric,
-	       m.nexthop.ifname[0] ? m.nexthop.ifname : "-");
+	for (struct rd r = rd_of(bytes, (size_t)n); rd_left(&r); print(&m))
+		if (ipc_next(&r, &m, &e) < 0) {
+			printf("error %s\n", e.msg);
+			exit(1);
+		}
 }
 
 static struct addr address(const char *s)

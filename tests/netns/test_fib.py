@@ -106,15 +106,18 @@ class Node:
         r = self.watch_process("ip", "-o", "monitor", "route", "nexthop")
         mark = "192.0.2.%d" % len(self.procs)
 
-        def listening():
+        def heard():
+            # Anew each time: to say the same again is no event.
             run("ip", "-n", NS, "route", "replace", "blackhole", mark)
-            return any(mark in line for line in r.lines)
-        wait_for("events", listening)
+            run("ip", "-n", NS, "route", "del", mark)
+            return len([line for line in r.lines if mark in line])
+        wait_for("events", heard)
 
         def ours():
             """Everything that was said until now, without what we did ourselves."""
-            run("ip", "-n", NS, "route", "del", mark)
-            wait_for("the last event", lambda: any(line.startswith("Deleted") and mark in line for line in r.lines))
+            before = len(r.lines)
+            heard()
+            wait_for("the last event", lambda: any(line.startswith("Deleted") and mark in line for line in r.lines[before:]))
             return [line for line in r.lines if mark not in line]
         return ours
 
