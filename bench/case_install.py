@@ -1,7 +1,8 @@
 """Routes from the speaker into the kernel: an agent fed by a stand-in for its speaker, beside rtnetlink by hand in turns.
 
 "into the kernel" is from the first message on the speaker's socket until the last route is in the kernel; the peer ("raw rtnetlink") is one thread that
-does nothing but send prepared batches. "restart" is an agent that finds everything in place: it must not touch one route.
+does nothing but send prepared batches. "restart" is an agent that finds everything in place: it must not touch one route. "watch" is the speaker asking about all gateways and
+hearing of each.
 """
 import contextlib
 import json
@@ -71,15 +72,16 @@ class Events:
     """Counts what the kernel says about routes while something happens."""
 
     def __init__(self, netns):
-        self.p = kit.start(netns, "ip", "-o", "monitor", "route", stdout=subprocess.PIPE)
+        self.p = kit.start(netns, "ip", "-4", "-o", "monitor", "route", stdout=subprocess.PIPE)
         self.lines = 0
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
         time.sleep(0.2)
 
     def _read(self):
-        for _ in self.p.stdout:
+        for line in self.p.stdout:
             self.lines += 1
+            kit.say(f"install: an event in a restart: {line.decode().strip()}")
 
     def end(self):
         time.sleep(0.3)
@@ -96,7 +98,8 @@ def raw(netns, routes, gateways):
 
 
 def flush(netns):
-    subprocess.run(["ip", "-n", netns, "route", "flush", "proto", "bird"], check=False, capture_output=True)
+    for what in ["route", "flush", "proto", "bird"], ["nexthop", "flush", "proto", "bird"]:
+        subprocess.run(["ip", "-n", netns, *what], check=False, capture_output=True)
 
 
 def rounds(tag, routes, gateways, n, *options):
@@ -131,13 +134,29 @@ def restart(routes, gateways):
         begun = time.monotonic()
         agent.start()
         started = time.monotonic() - begun
-        speaker.do("feed")
+        speaker.do("tell")
         kit.wait_for("the agent to have compared", lambda: agent.status(0)["speaker_synced"], 60, 0.002)
         return started, time.monotonic() - begun, events.end()
     finally:
         agent.quit()
         speaker.end()
         flush(agent.nodes[0])
+        agent.end()
+
+
+def watch(gateways):
+    """Seconds from the first question until the last answer."""
+    agent = Agent("ins-w")
+    speaker = Speaker(agent, 1, gateways)
+    try:
+        agent.start()
+        taken, answers, reachable = speaker.do("watch")
+        if answers != gateways or reachable != gateways:
+            raise kit.Failed(f"{reachable} of {gateways} next hops are reachable for the agent, {answers} are answered")
+        return taken / 1e9
+    finally:
+        agent.quit()
+        speaker.end()
         agent.end()
 
 
@@ -150,6 +169,15 @@ def measure(quick):
         ours, hand, per_route = rounds(f"ins{gateways}-", routes, gateways, n)
         yield ("install", case, "into the kernel", "ms", ours * 1000, "raw rtnetlink", hand * 1000)
         yield ("install", case, "agent's memory a route", "B", per_route, None, None)
+    routes, gateways = (5000, 1000) if quick else (20000, 4000)
+    for objects in "auto", "never":
+        case = f"{routes} routes, {gateways} gateways, nexthop objects {objects}"
+        kit.say(f"install: {case}")
+        ours, hand, _ = rounds(f"ino{objects[0]}", routes, gateways, 1, "--nexthop-objects", objects)
+        yield ("install", case, "into the kernel", "ms", ours * 1000, "raw rtnetlink", hand * 1000)
+    routes = 20000 if quick else 100000
+    kit.say("install: next hops")
+    yield ("install", f"watch, {gateways} gateways", "answered", "ms", watch(gateways) * 1000, None, None)
     kit.say(f"install: restart with {routes} routes")
     started, done, events = restart(routes, 50)
     yield ("install", f"restart, {routes} routes", "ready", "ms", started * 1000, None, None)

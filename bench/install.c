@@ -184,22 +184,36 @@ static int is_there(struct raw *r, uint32_t dst)
 struct play {
 	int listener, agent, routes, gateways;
 	struct raw raw;
+	size_t n; /* bytes of messages that wait for company in their datagram */
+	uint8_t batch[IPC_MSG_MAX];
 };
 
+static void send_batch(struct play *p)
+{
+	if (p->n && send(p->agent, p->batch, p->n, MSG_NOSIGNAL) < 0)
+		die("tell the agent");
+	p->n = 0;
+}
+
+/* As many in a datagram as there is room for, as the speaker does. */
 static void say(struct play *p, const struct ipc_msg *m)
 {
 	uint8_t bytes[IPC_MSG_MAX];
 	struct wr w = wr_to(bytes, sizeof(bytes));
 
 	ipc_encode(m, &w);
-	if (send(p->agent, bytes, w.len, MSG_NOSIGNAL) < 0)
-		die("tell the agent");
+	if (p->n + w.len > sizeof(p->batch))
+		send_batch(p);
+	memcpy(p->batch + p->n, bytes, w.len);
+	p->n += w.len;
 }
 
-/* The agent says what it wants, which is nothing to us, except for its answers. */
-static int hear(struct play *p, struct ipc_msg *m)
+/* The agent says what it wants, which is nothing to us, except for its answers about next hops: counts them.
+ */
+static int hear(struct play *p, int *answers, int *reachable)
 {
-	uint8_t bytes[IPC_MSG_MAX];
+	static uint8_t bytes[IPC_MSG_MAX];
+	static struct ipc_msg m;
 	ssize_t n = recv(p->agent, bytes, sizeof(bytes), 0);
 	struct err e = { 0 };
 
@@ -208,9 +222,13 @@ static int hear(struct play *p, struct ipc_msg *m)
 		p->agent = -1;
 		return -1;
 	}
-	if (ipc_decode(bytes, (size_t)n, m, &e) < 0) {
-		fprintf(stderr, "%s\n", e.msg);
-		exit(1);
+	for (struct rd r = rd_of(bytes, (size_t)n); rd_left(&r);) {
+		if (ipc_next(&r, &m, &e) < 0) {
+			fprintf(stderr, "%s\n", e.msg);
+			exit(1);
+		}
+		*answers += m.type == IPC_NEXTHOP;
+		*reachable += m.type == IPC_NEXTHOP && m.nexthop.reachable;
 	}
 	return 0;
 }
@@ -225,13 +243,14 @@ static void greet(struct play *p)
 	if (p->agent < 0)
 		die("accept");
 	m = (struct ipc_msg){ .type = IPC_HELLO, .hello = { .pid = (uint32_t)getpid(), .epoch = 1 } };
+	p->n = 0;
 	say(p, &m);
+	send_batch(p);
 }
 
-static void feed(struct play *p)
+static void tell(struct play *p)
 {
 	static struct ipc_msg m;
-	long long t = now();
 
 	for (int i = 0; i < p->routes; i++) {
 		struct addr dst = addr_v4(route_number(i));
@@ -242,15 +261,23 @@ static void feed(struct play *p)
 		m.route.peer[0] = m.route.nexthop[0];
 		say(p, &m);
 	}
-	long long told = now();
 	m.type = IPC_SYNCED;
 	say(p, &m);
+	send_batch(p);
+}
+
+static void feed(struct play *p)
+{
+	long long t = now();
+
+	tell(p);
+	long long told = now();
 	while (!is_there(&p->raw, route_number(p->routes - 1)))
-		usleep(200);
+		usleep(500);
 	long long last = now();
 	for (int i = 0; i < p->routes; i++)
 		while (!is_there(&p->raw, route_number(i))) {
-			usleep(200);
+			usleep(500);
 			last = now();
 		}
 	printf("%lld %lld\n", last - t, told - t);
@@ -267,11 +294,9 @@ static void watch(struct play *p)
 		m.nexthop.addr = addr_v4(FIRST_GATEWAY + (uint32_t)i);
 		say(p, &m);
 	}
-	while (answers < p->gateways && hear(p, &m) == 0)
-		if (m.type == IPC_NEXTHOP) {
-			answers++;
-			reachable += m.nexthop.reachable;
-		}
+	send_batch(p);
+	while (answers < p->gateways && hear(p, &answers, &reachable) == 0)
+		;
 	printf("%lld %d %d\n", now() - t, answers, reachable);
 }
 
@@ -281,19 +306,23 @@ static void obey(struct play *p)
 
 	if (!fgets(line, sizeof(line), stdin))
 		exit(0);
-	if (p->agent >= 0 && !strcmp(line, "feed\n"))
+	if (p->agent >= 0 && !strcmp(line, "feed\n")) {
 		feed(p);
-	else if (p->agent >= 0 && !strcmp(line, "watch\n"))
+	} else if (p->agent >= 0 && !strcmp(line, "tell\n")) {
+		tell(p);
+		printf("0\n");
+	} else if (p->agent >= 0 && !strcmp(line, "watch\n")) {
 		watch(p);
-	else
+	} else {
 		printf("no\n");
+	}
 	fflush(stdout);
 }
 
 static _Noreturn void speaker(const char *path, int routes, int gateways)
 {
 	static struct play p = { .agent = -1 };
-	static struct ipc_msg m;
+	int ignored = 0;
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 
 	p.routes = routes;
@@ -312,7 +341,7 @@ static _Noreturn void speaker(const char *path, int routes, int gateways)
 		if (fds[1].revents)
 			greet(&p);
 		else if (fds[2].revents)
-			hear(&p, &m);
+			hear(&p, &ignored, &ignored);
 		else if (fds[0].revents)
 			obey(&p);
 	}
