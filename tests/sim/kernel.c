@@ -331,7 +331,7 @@ static bool is_unicast(const struct route *r)
 
 /* ---- changes: nobody is asked for permission here ---- */
 
-static void route_put_in(struct kns *ns, const struct route *r)
+static void route_put_in(struct kns *ns, const struct route *r, bool told)
 {
 	struct kroute *k = route_by_key(ns, r);
 
@@ -342,7 +342,8 @@ static void route_put_in(struct kns *ns, const struct route *r)
 	k->r = *r;
 	k->r.table = table_of(r);
 	k->r.type = type_of(r);
-	news_route(ns, &k->r, false);
+	if (told)
+		news_route(ns, &k->r, false);
 }
 
 static void route_take_out(struct kns *ns, struct kroute *k, bool told)
@@ -613,7 +614,7 @@ static void local_route(struct kns *ns, const struct if_addr *a)
 	};
 
 	r.hops[0].ifindex = a->ifindex;
-	route_put_in(ns, &r);
+	route_put_in(ns, &r, true);
 }
 
 static void connected_route(struct kns *ns, const struct if_addr *a)
@@ -629,7 +630,7 @@ static void connected_route(struct kns *ns, const struct if_addr *a)
 
 	r.hops[0].ifindex = a->ifindex;
 	if (a->len < addr_bits(a->addr.family))
-		route_put_in(ns, &r);
+		route_put_in(ns, &r, true);
 }
 
 static int put_addr(struct kns *ns, const struct if_addr *a)
@@ -733,6 +734,12 @@ static void judge_route(struct nl *nl, const struct route *r)
 	}
 }
 
+/* Nobody hears of his own routes (kern/monitor.h); here and there one that does must get along as well. */
+static bool is_told(const struct nl *nl)
+{
+	return sim_chance(nl->ns->sim, 10);
+}
+
 static int put_route(struct nl *nl, const struct route *r, bool add)
 {
 	struct kns *ns = nl->ns;
@@ -745,7 +752,7 @@ static int put_route(struct nl *nl, const struct route *r, bool add)
 	judge_route(nl, r);
 	if (add && ns->owner && ns->sim->mutant == MUTANT_ROUTE_ADD && sim_chance(ns->sim, 10))
 		return 0;
-	route_put_in(ns, r);
+	route_put_in(ns, r, is_told(nl));
 	return 0;
 }
 
@@ -797,7 +804,7 @@ static int del_route(struct nl *nl, const struct route *r)
 	if (!k || (r->type && type_of(&k->r) != r->type) || (r->protocol && k->r.protocol != r->protocol))
 		return ESRCH;
 	judge_deletion(nl, &k->r);
-	route_take_out(nl->ns, k, true);
+	route_take_out(nl->ns, k, is_told(nl));
 	return 0;
 }
 
@@ -997,7 +1004,7 @@ void kernel_uplink(struct sim_node *n, bool up)
 		r.dst = prefix_of(&any, 0);
 		r.hops[0].ifindex = k->l.ifindex;
 		r.hops[0].gateway = n->gateway;
-		route_put_in(n->host, &r);
+		route_put_in(n->host, &r, true);
 	}
 }
 
