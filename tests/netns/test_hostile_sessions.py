@@ -361,7 +361,7 @@ def test_refresh_storm(world):
     reader.start()
     told = 0
     with contextlib.suppress(TimeoutError):
-        while (m := p.read(4)) is not None:
+        while (m := p.read(2)) is not None:
             told += len(evil.parse_update(m[1])[1]) if m[0] == UPDATE else 0
     reader.join()
     assert 20000 <= told < 20 * 20000, told
