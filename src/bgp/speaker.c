@@ -715,6 +715,9 @@ void speaker_turn(struct speaker *s, usec_t now)
 		rib_settle(s->rib);
 	} while (s->sent != rib_version(s->rib) && !timer_armed(&s->flush));
 	tell_agent(s, now);
-	if (rib_has_tombstones(s->rib))
-		rib_reap(s->rib, exports_passed(s->exports), exports_on_gone, s->exports);
+	if (!rib_has_tombstones(s->rib))
+		return;
+	/* What nobody reads any more may speak of a prefix that is reaped: nobody is to begin with it. */
+	exports_trim(s->exports);
+	rib_reap(s->rib, exports_passed(s->exports), exports_on_gone, s->exports);
 }
