@@ -14,7 +14,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 enum { TELLERS = 2, LISTENERS = 5, PEERS = TELLERS + LISTENERS, PREFIXES = 12, IDS = 3, SETS = 4 };
-enum { ROOM = 1 << 17, SEEN_MAX = TELLERS * IDS };
+enum { ROOM = 1 << 17, SEEN_MAX = 4 * TELLERS * IDS };
 enum { OUR_ASN = 64512, POLICY = IPC_POLICY_FIRST };
 
 /* What peer i is like. Tellers are the first two. */
@@ -22,9 +22,10 @@ static const struct kind {
 	uint32_t asn;
 	uint8_t add_path_recv, add_path_send; /* the speaker's side of it */
 	bool as2, ext, ibgp;
+	bool gr; /* its routes outlive its session (RFC 4724) */
 } kinds[PEERS] = {
 	{ .asn = 65001, .add_path_recv = CAPS_V4 },
-	{ .asn = 65002 },
+	{ .asn = 65002, .gr = true },
 	{ .asn = 65101 },
 	{ .asn = 65102, .add_path_send = CAPS_V4 },
 	{ .asn = 65103, .as2 = true },
@@ -119,7 +120,7 @@ static void hear_path(struct peer *p, int prefix, uint32_t id, bool gone, uint32
 	for (int i = 0; !at && i < SEEN_MAX; i++)
 		if (!row[i].there)
 			at = &row[i];
-	CHECK(at); /* never more at a time than there are */
+	CHECK(at); /* a few that are to be withdrawn may be there yet */
 	*at = (struct seen){ true, id, tag };
 }
 
@@ -181,18 +182,23 @@ static ssize_t on_send(void *arg, uint64_t conn, const void *bytes, size_t n)
 	return (ssize_t)n;
 }
 
-static void forget(struct peer *p)
+/* The session is over: what this peer was told, and with some what it has told, is of no account. */
+static void forget(struct world *w, int i, bool kept)
 {
+	struct peer *p = &w->peers[i];
+
 	p->conn = 0;
 	p->nin = 0;
 	memset(p->seen, 0, sizeof(p->seen));
+	if (i < TELLERS && !kept)
+		memset(w->said[i], 0xff, sizeof(w->said[i]));
 }
 
 static void on_close(void *arg, uint64_t conn)
 {
 	struct world *w = arg;
 
-	forget(&w->peers[peer_of(w, conn)]);
+	forget(w, peer_of(w, conn), false);
 }
 
 static int on_dial(void *arg, uint64_t conn, const struct ipc_peer *peer)
@@ -212,45 +218,6 @@ static void say(struct world *w, int i, const struct wr *m)
 	CHECK(wr_ok(m));
 	if (w->peers[i].conn)
 		speaker_on_data(w->s, w->peers[i].conn, m->buf, m->len, w->now);
-}
-
-/* A session up to Established, with no hold time. */
-static void open_session(struct world *w, int i)
-{
-	const struct kind *k = &kinds[i];
-	struct addr local = addr_v4(0x0a000063), remote = peer_addr(i);
-	uint8_t buf[MSG_MAX];
-	struct wr m = wr_to(buf, sizeof(buf));
-	struct msg_open o = { .asn = k->asn, .router_id = 0x0a000001 + (uint32_t)i };
-
-	if (w->peers[i].conn)
-		return;
-	w->peers[i].conn = speaker_on_accept(w->s, &local, &remote, w->now);
-	if (!w->peers[i].conn)
-		return;
-	caps_init(&o.caps);
-	o.caps.mp = o.caps.refresh = true;
-	o.caps.families = CAPS_V4;
-	o.caps.as4 = !k->as2;
-	o.caps.ext_message = k->ext;
-	o.caps.add_path_send = k->add_path_recv;
-	o.caps.add_path_recv = k->add_path_send;
-	msg_open_encode(&o, &m);
-	msg_keepalive_encode(&m);
-	say(w, i, &m);
-}
-
-static void close_session(struct world *w, int i)
-{
-	uint64_t conn = w->peers[i].conn;
-
-	if (!conn)
-		return;
-	forget(&w->peers[i]);
-	speaker_on_closed(w->s, conn, 0, w->now);
-	if (i < TELLERS)
-		for (int k = 0; k < PREFIXES * IDS; k++)
-			w->said[i][k / IDS][k % IDS] = -1;
 }
 
 /* The tag says it all: which teller, which identifier, which attributes. Longer paths are worse. */
@@ -295,13 +262,98 @@ static void tell(struct world *w, int teller, int prefix, int id, int set)
 	say(w, teller, &m);
 }
 
-static void ask_again(struct world *w, int i)
+static void send_refresh(struct world *w, int i, uint8_t subtype)
 {
 	uint8_t buf[64];
 	struct wr m = wr_to(buf, sizeof(buf));
 
-	msg_refresh_encode(&(struct msg_refresh){ .family = CAPS_V4 }, &m);
+	msg_refresh_encode(&(struct msg_refresh){ CAPS_V4, subtype }, &m);
 	say(w, i, &m);
+}
+
+static void send_eor(struct world *w, int i)
+{
+	struct codec c = codec_of(i);
+	uint8_t buf[64];
+	struct wr m = wr_to(buf, sizeof(buf));
+	struct packer k;
+
+	pack_begin(&k, &m, &c);
+	pack_eor(&k, AF_INET);
+	say(w, i, &m);
+}
+
+/* Every second route of what it has said; the rest it does not mention. */
+static void tell_half_again(struct world *w, int teller, unsigned which)
+{
+	for (int k = 0; k < PREFIXES * IDS; k++) {
+		int *set = &w->said[teller][k / IDS][k % IDS];
+
+		if (*set >= 0 && (which + (unsigned)k / IDS) % 2)
+			tell(w, teller, k / IDS, k % IDS, *set);
+		else
+			*set = -1;
+	}
+}
+
+/* A session up to Established, with no hold time. */
+static void open_session(struct world *w, int i, unsigned which)
+{
+	const struct kind *k = &kinds[i];
+	struct addr local = addr_v4(0x0a000063), remote = peer_addr(i);
+	uint8_t buf[MSG_MAX];
+	struct wr m = wr_to(buf, sizeof(buf));
+	struct msg_open o = { .asn = k->asn, .router_id = 0x0a000001 + (uint32_t)i };
+
+	if (w->peers[i].conn)
+		return;
+	w->peers[i].conn = speaker_on_accept(w->s, &local, &remote, w->now);
+	if (!w->peers[i].conn)
+		return;
+	caps_init(&o.caps);
+	o.caps.mp = o.caps.refresh = o.caps.enhanced_refresh = true;
+	o.caps.families = CAPS_V4;
+	o.caps.as4 = !k->as2;
+	o.caps.ext_message = k->ext;
+	o.caps.add_path_send = k->add_path_recv;
+	o.caps.add_path_recv = k->add_path_send;
+	o.caps.gr = k->gr;
+	o.caps.gr_time = 4095;
+	o.caps.gr_families = o.caps.gr_forwarding = CAPS_V4;
+	msg_open_encode(&o, &m);
+	msg_keepalive_encode(&m);
+	say(w, i, &m);
+	if (i >= TELLERS)
+		return;
+	tell_half_again(w, i, which);
+	send_eor(w, i);
+}
+
+static void close_session(struct world *w, int i)
+{
+	uint64_t conn = w->peers[i].conn;
+
+	if (!conn)
+		return;
+	forget(w, i, kinds[i].gr);
+	speaker_on_closed(w->s, conn, 0, w->now);
+}
+
+/* RFC 7313: what is not said between the two is not there any more. */
+static void say_everything_again(struct world *w, int teller, unsigned which)
+{
+	if (!w->peers[teller].conn)
+		return;
+	send_refresh(w, teller, MSG_REFRESH_BEGIN);
+	tell_half_again(w, teller, which);
+	send_refresh(w, teller, MSG_REFRESH_END);
+}
+
+static void reset(struct world *w, int listener)
+{
+	struct ipc_msg m = { .type = IPC_RESET, .reset = { peer_addr(listener), "reset" } };
+
+	speaker_on_ipc(w->s, &m, w->now);
 }
 
 static void state_peer(struct world *w, int i)
@@ -359,6 +411,12 @@ static void one_event(struct world *w, struct rd *r)
 	int listener = TELLERS + a % LISTENERS;
 
 	switch (kind % 16) {
+	case 6:
+		reset(w, listener);
+		break;
+	case 7:
+		say_everything_again(w, a % TELLERS, b);
+		break;
 	case 8:
 		tell(w, a % TELLERS, b % PREFIXES, c % IDS, -1);
 		break;
@@ -366,10 +424,10 @@ static void one_event(struct world *w, struct rd *r)
 		close_session(w, a % PEERS);
 		break;
 	case 10:
-		open_session(w, a % PEERS);
+		open_session(w, a % PEERS, b);
 		break;
 	case 11:
-		ask_again(w, listener);
+		send_refresh(w, listener, MSG_REFRESH_REQUEST);
 		break;
 	case 12:
 		read_on(w, listener, (size_t)b * b);
@@ -454,7 +512,7 @@ static void come_to_rest(struct world *w)
 {
 	for (int round = 0; round < 20; round++) {
 		for (int i = 0; i < PEERS; i++) {
-			open_session(w, i);
+			open_session(w, i, (unsigned)round);
 			read_on(w, i, SIZE_MAX);
 		}
 		pass(w, 40 * SEC);
@@ -465,7 +523,7 @@ static void come_to_rest(struct world *w)
 
 static void begin(struct world *w)
 {
-	struct ipc_msg config = { .type = IPC_CONFIG, .config = { OUR_ASN, 0x0a000063, 0, 0, 0 } };
+	struct ipc_msg config = { .type = IPC_CONFIG, .config = { OUR_ASN, 0x0a000063, 0, 0, 120 } };
 	struct ipc_msg stated = { .type = IPC_STATED };
 
 	memset(w, 0, sizeof(*w));
@@ -484,7 +542,7 @@ static void begin(struct world *w)
 	speaker_on_ipc(w->s, &stated, w->now);
 	for (int i = 0; i < PEERS; i++) {
 		w->peers[i].window = SIZE_MAX;
-		open_session(w, i);
+		open_session(w, i, 0);
 	}
 	speaker_turn(w->s, w->now);
 }

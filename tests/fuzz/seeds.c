@@ -597,7 +597,23 @@ static void say_changes(void)
 	}
 }
 
-/* --- routes through a speaker: events of four bytes in random order (see relay.c) --- */
+/* --- routes through a speaker: events of four bytes (see relay.c) --- */
+
+/* A reader that lags in a message about a prefix is reset after the prefix has gone: when it comes back it
+ * must not begin with that message. */
+static void say_old_message(void)
+{
+	/* two routes; a listener takes a few bytes of them; one is withdrawn; the listener is reset */
+	static const uint8_t events[][4] = {
+		{ 0, 0, 3, 0 }, { 0, 0, 8, 0 }, { 12, 0, 3, 0 }, { 15 },
+		{ 8, 0, 8, 0 }, { 15 },		{ 6 },		 { 15 },
+	};
+
+	begin();
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		wr_bytes(&story.w, events[i], 4);
+	seed("relay", "old_message", story.buf, story.w.len);
+}
 
 static void say_relayed(void)
 {
@@ -628,6 +644,7 @@ int main(int argc, char **argv)
 	say_timers();
 	say_sessions();
 	say_changes();
+	say_old_message();
 	say_relayed();
 	return run.bad;
 }
