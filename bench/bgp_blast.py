@@ -28,6 +28,7 @@ class Plan:
     flaps: int = 0
     withdraw: bool = False
     limit: int = 60          # seconds a phase may take
+    rest: float = 1.5        # seconds from the sessions to the first route
 
     def words(self):
         asn = bgp_peers.ASN if self.ibgp else self.asn
@@ -127,7 +128,7 @@ def one_run(kind, plan):
         blast = Blast(plan, site)
         run["up"] = blast.answer(plan.limit + 30)["up"]
         # What belongs to sessions coming up (FRR's timers most of all) is over before the clock starts.
-        time.sleep(1.5)
+        time.sleep(plan.rest)
         run["feed"] = _phase(speaker, blast, "feed")
         if plan.flaps:
             run["flap"] = blast.order(f"flap {plan.flaps}", 60 + plan.flaps * 25)["ms"]
@@ -136,7 +137,7 @@ def one_run(kind, plan):
         for pid in speaker.pids() + getattr(speaker, "helper_pids", list)() + [blast.p.pid]:
             foreign.add(kit.cpu_seconds(pid))
         run["foreign"] = foreign.percent()
-    except Broken as e:
+    except (Broken, kit.Failed) as e:
         run["failed"] = str(e)
     finally:
         site.end()

@@ -124,9 +124,15 @@ def one_size(n, sides, rounds):
     for r in range(rounds):
         for s in sides[r % len(sides):] + sides[:r % len(sides)]:
             kit.say(f"mesh: {n} nodes: round {r + 1} of {rounds}: {s.name}")
-            runs[s.name].append(cold_start(s))
-    kit.foreign(f"mesh, {n} nodes", [run["foreign"] for rs in runs.values() for run in rs])
-    return {name: {key: kit.median([run[key] for run in rs]) for _, _, key in METRICS} for name, rs in runs.items()}
+            try:
+                runs[s.name].append(cold_start(s))
+            except kit.Failed as e:
+                kit.note(f"mesh, {n} nodes: {s.name}: {e}")
+    return runs
+
+
+def medians(runs):
+    return {name: {key: kit.median([run[key] for run in rs]) for _, _, key in METRICS} for name, rs in runs.items() if rs}
 
 
 def measure(quick, rounds):
@@ -137,8 +143,10 @@ def measure(quick, rounds):
         sides = [KoratMesh(tag, nodes), BirdMesh("BIRD 2", kit.Bird, tag + "-b2", nodes)]
         if not quick:
             sides.append(BirdMesh("BIRD 1.6", kit.Bird1, tag + "-b1", nodes))
-        found = one_size(n, sides, rounds or (1 if quick else 3))
+        runs = one_size(n, sides, rounds or (1 if quick else 3))
         kit.remove_node_network(nodes)
+        found, case = medians(runs), f"{n} nodes, cold start"
         for metric, unit, key in METRICS:
             for s in sides[1:]:
-                yield "mesh", f"{n} nodes, cold start", metric, unit, found["Korat"][key], s.name, found[s.name][key]
+                yield "mesh", case, metric, unit, found.get("Korat", {}).get(key), s.name, found.get(s.name, {}).get(key)
+        yield kit.foreign_row("mesh", case, [run["foreign"] for rs in runs.values() for run in rs])

@@ -194,10 +194,9 @@ def notes():
     return list(_notes)
 
 
-def foreign(what, shares):
-    """Says how much of the machine others took, in percent, while it was measured."""
-    if shares:
-        note(f"{what}: others took {median(shares):.0f} % of the machine, at most {max(shares):.0f} %")
+def foreign_row(bench, case, shares):
+    """How much of the machine others took while it was measured: a figure for everybody, not Korat's."""
+    return bench, case, "others took of the machine, at most", "%", max(shares, default=None), None, None
 
 
 def print_table(table, right):
