@@ -123,7 +123,7 @@ def one_run(kind, plan):
     try:
         speaker = kind(plan, site)
         kit.wait_for(f"{kind.name} to listen", lambda: _listening(speaker), 30)
-        time.sleep(0.5)
+        time.sleep(0.2)
         run["idle"] = _taken(speaker)
         blast = Blast(plan, site)
         run["up"] = blast.answer(plan.limit + 30)["up"]

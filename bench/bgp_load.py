@@ -56,9 +56,9 @@ LOADS = {
     ],
 }
 QUICK = {
-    "feed": [Load("100 k, shared attributes", feed(100_000, rest=0.5), FAST),
+    "feed": [Load("100 k, shared attributes", feed(100_000, rest=0.5), ("BIRD 2", "BIRD 1.6", "FRR")),
              Load("1 M, new attributes every 5", feed(1_000_000, fresh=5, path=4, rest=0.5), ("BIRD 2",))],
-    "fanout": [Load("10 peers x 1 k", mix(10, 1_000, rest=0.5), ("BIRD 2", "FRR"))],
+    "fanout": [Load("10 peers x 1 k", mix(10, 1_000, rest=0.5), ("BIRD 2",))],
     "reflector": [Load("300 clients x 4", reflector(300, 4, flaps=2, rest=0.5), ("BIRD 2", "FRR"), whole=True)],
 }
 
