@@ -886,12 +886,34 @@ static uint16_t loops(const struct peer *p, const struct attr_set *a, const stru
 	return flags;
 }
 
+/* The next prefix of an UPDATE. A large table is in no cache: those after it are fetched meanwhile. */
+static bool next_fetching(struct peer *p, struct nlri *n, struct nlri *ahead, struct prefix *ret,
+			  uint32_t *id)
+{
+	struct prefix later;
+
+	if (nlri_next(ahead, &later, id))
+		rib_prefetch(p->s->rib, &later);
+	return nlri_next(n, ret, id);
+}
+
+static void fetch_first(struct peer *p, struct nlri *ahead)
+{
+	struct prefix later;
+	uint32_t id;
+
+	for (int i = 0; i < RIB_AHEAD && nlri_next(ahead, &later, &id); i++)
+		rib_prefetch(p->s->rib, &later);
+}
+
 static void withdraw_all(struct peer *p, struct nlri n)
 {
+	struct nlri ahead = n;
 	struct prefix prefix;
 	uint32_t id;
 
-	while (nlri_next(&n, &prefix, &id))
+	fetch_first(p, &ahead);
+	while (next_fetching(p, &n, &ahead, &prefix, &id))
 		rib_forget(p->s->rib, &prefix, p->number, id);
 }
 
@@ -971,12 +993,13 @@ static enum rib_learned learn_all(struct peer *p, const struct update_reach *rea
 	struct learning l = {
 		.p = p, .attrs = a, .nexthop = &reach->nexthop, .flags = loops(p, a, &reach->nexthop)
 	};
-	struct nlri n = reach->nlri;
+	struct nlri n = reach->nlri, ahead = n;
 	enum rib_learned r = RIB_OK;
 	struct prefix prefix;
 	uint32_t id;
 
-	while (r == RIB_OK && nlri_next(&n, &prefix, &id))
+	fetch_first(p, &ahead);
+	while (r == RIB_OK && next_fetching(p, &n, &ahead, &prefix, &id))
 		r = learn(&l, &prefix, id);
 	attr_unref(p->s->attrs, l.changed);
 	return r;

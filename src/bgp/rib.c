@@ -268,14 +268,27 @@ static void slot_put(struct rib *r, uint32_t idx)
 	r->slots[s] = slot_value(h, idx);
 }
 
+static void slot_prefetch(const struct rib *r, uint64_t hash)
+{
+	__builtin_prefetch(&r->slots[(uint32_t)hash & (r->nslots - 1)], 1);
+}
+
+void rib_prefetch(const struct rib *r, const struct prefix *p)
+{
+	slot_prefetch(r, hash_prefix(r, p));
+}
+
 static void slots_grow(struct rib *r)
 {
 	free(r->slots);
 	r->nslots *= 2;
 	r->slots = xcalloc(r->nslots, sizeof(*r->slots));
-	for (uint32_t i = 0; i < r->nentries; i++)
+	for (uint32_t i = 0; i < r->nentries; i++) {
+		if (i + RIB_AHEAD < r->nentries)
+			slot_prefetch(r, hash_entry(r, i + RIB_AHEAD));
 		if (r->entries[i].flags & USED)
 			slot_put(r, i);
+	}
 }
 
 static void slot_del(struct rib *r, uint32_t idx)
@@ -794,6 +807,8 @@ bool rib_has_tombstones(const struct rib *r)
 void rib_reap(struct rib *r, uint64_t v, rib_gone_fn *fn, void *arg)
 {
 	for (; r->reaped < r->tombstones.n; r->reaped++) {
+		if (r->reaped + RIB_AHEAD < r->tombstones.n)
+			slot_prefetch(r, hash_entry(r, r->tombstones.v[r->reaped + RIB_AHEAD]));
 		uint32_t idx = r->tombstones.v[r->reaped];
 		struct entry *e = &r->entries[idx];
 		if (e->paths != RIB_NONE) { /* it lives again */
