@@ -339,11 +339,20 @@ static void close_session(struct world *w, int i)
 	speaker_on_closed(w->s, conn, 0, w->now);
 }
 
-/* RFC 7313: what is not said between the two is not there any more. */
+static void pass(struct world *w, usec_t time)
+{
+	w->now += time;
+	timers_run(&w->timers, w->now);
+	speaker_turn(w->s, w->now);
+}
+
+/* RFC 7313: what is not said between the two is not there any more. A beginning too soon after the last would
+ * not be heard (SPEAKER_REFRESH_TIME). */
 static void say_everything_again(struct world *w, int teller, unsigned which)
 {
 	if (!w->peers[teller].conn)
 		return;
+	pass(w, SEC);
 	send_refresh(w, teller, MSG_REFRESH_BEGIN);
 	tell_half_again(w, teller, which);
 	send_refresh(w, teller, MSG_REFRESH_END);
@@ -389,13 +398,6 @@ static void state_policy(struct world *w)
 	}
 	m = (struct ipc_msg){ .type = IPC_POLICY_END, .policy = { .id = POLICY } };
 	speaker_on_ipc(w->s, &m, w->now);
-}
-
-static void pass(struct world *w, usec_t time)
-{
-	w->now += time;
-	timers_run(&w->timers, w->now);
-	speaker_turn(w->s, w->now);
 }
 
 static void read_on(struct world *w, int i, size_t window)
