@@ -9,7 +9,7 @@
 
 struct hop {
 	struct addr addr;
-	bool free, watched, queued, changed;
+	bool free, watched, queued, changed, renamed;
 	uint32_t refs, next; /* next: in its bucket, + 1; of a free one: the next free one */
 	struct nexthop_info info;
 };
@@ -23,7 +23,7 @@ struct nexthops {
 	uint32_t *queue; /* those to be told about; each once */
 	uint32_t nqueue, queue_cap, told;
 	uint32_t nchanged;
-	bool listening;
+	bool listening, names; /* names: interfaces matter */
 };
 
 struct nexthops *nexthops_new(uint64_t seed)
@@ -160,22 +160,26 @@ const struct nexthop_info *nexthops_info(const struct nexthops *t, uint32_t n)
 	return &t->hops[n].info;
 }
 
-static bool info_eq(const struct nexthop_info *a, const struct nexthop_info *b)
+void nexthops_heed_names(struct nexthops *t)
 {
-	return a->unreachable == b->unreachable && a->metric == b->metric && !strcmp(a->ifname, b->ifname);
+	t->names = true;
 }
 
 bool nexthops_know(struct nexthops *t, const struct addr *a, const struct nexthop_info *info)
 {
 	uint32_t i = find(t, a);
 
-	if (i == NONE || info_eq(&t->hops[i].info, info))
+	if (i == NONE || !addr_is_set(a))
 		return false;
-	t->hops[i].info = *info;
-	if (!t->hops[i].refs)
+	struct hop *h = &t->hops[i];
+	bool renamed = t->names && strcmp(h->info.ifname, info->ifname) != 0;
+	bool news = renamed || h->info.unreachable != info->unreachable || h->info.metric != info->metric;
+	h->info = *info;
+	if (!news || !h->refs)
 		return false;
-	t->nchanged += !t->hops[i].changed;
-	t->hops[i].changed = true;
+	t->nchanged += !h->changed;
+	h->changed = true;
+	h->renamed |= renamed;
 	return true;
 }
 
@@ -184,11 +188,16 @@ bool nexthops_changed(const struct nexthops *t, uint32_t n)
 	return t->hops[n].changed;
 }
 
+bool nexthops_renamed(const struct nexthops *t, uint32_t n)
+{
+	return t->hops[n].renamed;
+}
+
 void nexthops_settled(struct nexthops *t)
 {
 	for (uint32_t i = 0; t->nchanged && i < t->nhops; i++) {
 		t->nchanged -= t->hops[i].changed;
-		t->hops[i].changed = false;
+		t->hops[i].changed = t->hops[i].renamed = false;
 	}
 }
 

@@ -29,10 +29,13 @@ struct nexthop_info {
 };
 const struct nexthop_info *nexthops_info(const struct nexthops *t, uint32_t n);
 
-/* An answer. True if it is news about a next hop in use: then nexthops_changed() says so of it until
- * nexthops_settled(). */
+/* An answer. True if it is news about a next hop in use that a decision depends on: then nexthops_changed()
+ * says so of it until nexthops_settled(). The interface is none, unless somebody heeds it: then
+ * nexthops_renamed() says so too. */
 bool nexthops_know(struct nexthops *t, const struct addr *a, const struct nexthop_info *info);
 bool nexthops_changed(const struct nexthops *t, uint32_t n);
+bool nexthops_renamed(const struct nexthops *t, uint32_t n);
+void nexthops_heed_names(struct nexthops *t); /* from now on: there is policy that asks for interfaces */
 void nexthops_settled(struct nexthops *t);
 
 /* The next one to be watched (*gone false) or not to be watched any more; false if there is none. */

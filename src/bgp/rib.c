@@ -601,6 +601,12 @@ void rib_know_nexthop(struct rib *r, const struct addr *a, const struct nexthop_
 	r->hops_changed |= nexthops_know(r->hops, a, info);
 }
 
+/* Policy may say something else of a path over another interface, though the decision does not. */
+static unsigned touched_by_hop(const struct rib *r, const struct rib_path *p)
+{
+	return nexthops_renamed(r->hops, p->nexthop) ? touched_by(p, true) : 0;
+}
+
 /* One walk for however many next hops have changed. */
 static void touch_changed_hops(struct rib *r)
 {
@@ -609,7 +615,7 @@ static void touch_changed_hops(struct rib *r)
 			continue;
 		for (uint32_t i = r->entries[idx].paths; i != RIB_NONE; i = r->paths[i].next)
 			if (nexthops_changed(r->hops, r->paths[i].nexthop))
-				mark_dirty(r, idx, 0);
+				mark_dirty(r, idx, touched_by_hop(r, &r->paths[i]));
 	}
 	nexthops_settled(r->hops);
 	r->hops_changed = false;

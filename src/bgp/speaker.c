@@ -386,6 +386,8 @@ void speaker_on_ipc(struct speaker *s, const struct ipc_msg *m, usec_t now)
 		on_policy(s, m, now);
 		break;
 	case IPC_RULE:
+		if (m->rule.rule.interface[0])
+			nexthops_heed_names(rib_nexthops(s->rib));
 		policies_add(s->policies, m->rule.id, &m->rule.rule);
 		break;
 	case IPC_NEXTHOP:

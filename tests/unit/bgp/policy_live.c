@@ -448,6 +448,45 @@ static void nexthops_of_the_other_family(void **state)
 	done(t, a, b);
 }
 
+/* A rule asks for the interface of a next hop, which is known only when the agent has answered. */
+static void interfaces(void **state)
+{
+	struct net *t = actor_net(0, 0);
+	struct policy_rule rule = { .interface = "eth*", .verdict = POLICY_REJECT };
+	struct addr hop = net_addr(1);
+	struct actor *a, *b, *c;
+
+	net_policy(t, 0, OUT, true, &rule, 1);
+	a = joined(t, 1, EBGP, IPC_POLICY_ALL, IPC_POLICY_ALL);
+	b = joined(t, 2, 0, IPC_POLICY_ALL, OUT);
+	c = joined(t, 3, 0, IPC_POLICY_ALL, IPC_POLICY_ALL);
+	announce(a, 0, NULL);
+	assert_true(told(b, 0) && told(c, 0));
+	net_nexthop(t, 0, &hop, true, 0); /* over eth0 */
+	net_run(t, SEC);
+	assert_null(told(b, 0));
+	assert_non_null(told(c, 0));
+	actor_free(c);
+	done(t, a, b);
+}
+
+/* Without such a rule the answer changes nothing, and nobody hears anything. */
+static void interfaces_that_nobody_asks_for(void **state)
+{
+	struct net *t = actor_net(0, 0);
+	struct addr hop = net_addr(1);
+	struct actor *a = joined(t, 1, EBGP, IPC_POLICY_ALL, IPC_POLICY_ALL),
+		     *b = joined(t, 2, 0, IPC_POLICY_ALL, IPC_POLICY_ALL);
+
+	announce(a, 0, NULL);
+	assert_non_null(told(b, 0));
+	actor_log(b);
+	net_nexthop(t, 0, &hop, true, 0);
+	net_run(t, SEC);
+	assert_string_equal(actor_log(b), "");
+	done(t, a, b);
+}
+
 static void local_as(void **state)
 {
 	static const uint32_t local[] = { 64999 }, node[] = { ACTOR_AS },
@@ -535,6 +574,8 @@ int main(void)
 		cmocka_unit_test(graceful_shutdown),
 		cmocka_unit_test(nexthop_modes),
 		cmocka_unit_test(nexthops_of_the_other_family),
+		cmocka_unit_test(interfaces),
+		cmocka_unit_test(interfaces_that_nobody_asks_for),
 		cmocka_unit_test(local_as),
 		cmocka_unit_test(agent_restarts),
 	};
