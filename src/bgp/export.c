@@ -7,7 +7,10 @@
 #include "bgp/msg.h"
 #include "bgp/update.h"
 
+#include <assert.h>
 #include <errno.h>
+
+static_assert(RIB_SELF == TOLD_OURS && RIB_PEERS_MAX <= TOLD_NOBODY, "numbers of peers are not others");
 
 #define SLOTS_MIN (EXPORT_CHUNK_PREFIXES * 2) /* a power of two */
 
@@ -429,7 +432,7 @@ static void gather_best(struct exports *x, struct group *g, uint32_t idx, const 
 	bool known = told_known(&g->told, idx);
 	struct bucket *b = best ? sort_path(x, g, p, best, bytes) : NULL;
 
-	told_say(&g->told, idx, b);
+	told_say(&g->told, idx, b ? best->peer : TOLD_NOBODY);
 	if (b)
 		add_item(x, &b->first, idx, 0, known);
 	else if (known)
@@ -448,7 +451,7 @@ static void gather_all(struct exports *x, struct group *g, uint32_t idx, const s
 		if (!b)
 			continue;
 		id = rib_path_number(x->rib, path);
-		add_item(x, &b->first, idx, id, told_id(&g->told, idx, id));
+		add_item(x, &b->first, idx, id, told_id(&g->told, idx, id, path->peer));
 		*bytes += 4;
 	}
 	told_ids_end(&g->told, idx, journal_version_of(rib_journal(x->rib, g->view), idx), abreast);
@@ -553,7 +556,7 @@ static void write_bucket(struct exports *x, struct group *g, struct packer *k, c
 		if (it->id)
 			told_id_failed(&g->told, it->idx, it->id, rib_version(x->rib));
 		else
-			told_say(&g->told, it->idx, false);
+			told_say(&g->told, it->idx, TOLD_NOBODY);
 		if (it->known)
 			write_withdrawal(x, k, it);
 	}
@@ -765,14 +768,7 @@ bool export_pending(const struct out *o)
 
 uint32_t export_count(const struct out *o)
 {
-	const struct group *g = o->group;
-	const struct rib_peer *me = rib_peer(o->x->rib, o->peer);
-	bool own_included = g->how.ebgp || (me && me->ebgp) || g->how.cluster_id;
-
-	if (!own_included || !me)
-		return g->told.count;
-	uint32_t own = g->view == RIB_VIEW_ALL ? me->usable : me->best;
-	return g->told.count > own ? g->told.count - own : 0;
+	return told_count(&o->group->told, o->peer);
 }
 
 uint64_t export_updates(const struct out *o)

@@ -8,6 +8,7 @@ struct told_ids {
 	uint32_t n, cap;
 	struct told_one {
 		uint32_t id;
+		uint16_t from;
 		bool seen;
 		uint64_t gone; /* the version in which it was withdrawn; 0 = announced */
 	} of[];
@@ -19,7 +20,8 @@ void told_done(struct told *t)
 		free(t->ids[i]);
 	free(t->ids);
 	free(t->ever);
-	free(t->now);
+	free(t->from);
+	free(t->count_of);
 	*t = (struct told){ 0 };
 }
 
@@ -31,9 +33,10 @@ static void reach(struct told *t, uint32_t idx)
 		return;
 	words += words / 2;
 	t->ever = xrealloc(t->ever, words * sizeof(uint64_t));
-	t->now = xrealloc(t->now, words * sizeof(uint64_t));
+	t->from = xrealloc(t->from, words * 64 * sizeof(uint16_t));
 	memset(t->ever + t->words, 0, (words - t->words) * sizeof(uint64_t));
-	memset(t->now + t->words, 0, (words - t->words) * sizeof(uint64_t));
+	for (uint32_t i = t->words * 64; i < words * 64; i++)
+		t->from[i] = TOLD_NOBODY;
 	t->words = words;
 }
 
@@ -56,12 +59,34 @@ bool told_known(struct told *t, uint32_t idx)
 	return get(t->ever, idx);
 }
 
-void told_say(struct told *t, uint32_t idx, bool announced)
+static void count(struct told *t, uint16_t from, int by)
+{
+	if (from == TOLD_NOBODY)
+		return;
+	t->count += (uint32_t)by;
+	if (from == TOLD_OURS)
+		return;
+	if (from >= t->npeers) {
+		uint32_t n = from + from / 2 + 16;
+		t->count_of = xrealloc(t->count_of, n * sizeof(uint32_t));
+		memset(t->count_of + t->npeers, 0, (n - t->npeers) * sizeof(uint32_t));
+		t->npeers = n;
+	}
+	t->count_of[from] += (uint32_t)by;
+}
+
+uint32_t told_count(const struct told *t, uint16_t peer)
+{
+	return t->count - (peer < t->npeers ? t->count_of[peer] : 0);
+}
+
+void told_say(struct told *t, uint32_t idx, uint16_t from)
 {
 	reach(t, idx);
-	t->count += (uint32_t)announced - (uint32_t)get(t->now, idx);
-	put(t->now, idx, announced);
-	if (announced)
+	count(t, t->from[idx], -1);
+	count(t, from, 1);
+	t->from[idx] = from;
+	if (from != TOLD_NOBODY)
 		put(t->ever, idx, true);
 }
 
@@ -97,7 +122,7 @@ static struct told_one *add(struct told *t, uint32_t idx, uint32_t id)
 		l->n = n;
 		l->cap = cap;
 	}
-	l->of[l->n] = (struct told_one){ .id = id };
+	l->of[l->n] = (struct told_one){ .id = id, .from = TOLD_NOBODY };
 	return &l->of[l->n++];
 }
 
@@ -109,15 +134,22 @@ void told_ids_begin(struct told *t, uint32_t idx)
 		l->of[i].seen = false;
 }
 
-bool told_id(struct told *t, uint32_t idx, uint32_t id)
+/* What is withdrawn belongs to nobody. */
+static void set_from(struct told *t, struct told_one *o, uint16_t from)
+{
+	count(t, o->from, -1);
+	count(t, from, 1);
+	o->from = from;
+}
+
+bool told_id(struct told *t, uint32_t idx, uint32_t id, uint16_t from)
 {
 	struct told_one *o = find(t, idx, id);
 	bool known = o;
 
 	if (!o)
 		o = add(t, idx, id);
-	if (!known || o->gone)
-		t->count++;
+	set_from(t, o, from);
 	o->gone = 0;
 	o->seen = true;
 	return known;
@@ -132,7 +164,7 @@ void told_ids_end(struct told *t, uint32_t idx, uint64_t version, uint64_t abrea
 		struct told_one *o = &l->of[i];
 		if (!o->seen && !o->gone) {
 			o->gone = version;
-			t->count--;
+			set_from(t, o, TOLD_NOBODY);
 		} else if (o->gone && o->gone <= abreast) {
 			continue;
 		}
@@ -166,7 +198,7 @@ void told_id_failed(struct told *t, uint32_t idx, uint32_t id, uint64_t version)
 	if (!o || o->gone)
 		return;
 	o->gone = version;
-	t->count--;
+	set_from(t, o, TOLD_NOBODY);
 }
 
 void told_forget(struct told *t, uint32_t idx)
@@ -174,12 +206,12 @@ void told_forget(struct told *t, uint32_t idx)
 	struct told_ids *l = ids_of(t, idx);
 
 	for (uint32_t i = 0; l && i < l->n; i++)
-		t->count -= !l->of[i].gone;
+		count(t, l->of[i].from, -1);
 	if (l)
 		free(take(t->ids[idx]));
 	if (idx / 64 >= t->words)
 		return;
-	told_say(t, idx, false);
+	told_say(t, idx, TOLD_NOBODY);
 	put(t->ever, idx, false);
 }
 

@@ -333,6 +333,33 @@ static void export_changes_in_a_row(void **state)
 	done(t, a, b);
 }
 
+/* How much a peer is told, as people see it: what it has told us itself is not among it, and what policy
+ * keeps back is not either. */
+static void counted(void **state)
+{
+	struct net *t = actor_net(0, 0);
+	struct policy_rule own = { .source = POLICY_SOURCE_OWN, .verdict = POLICY_ACCEPT };
+	struct actor *a, *b;
+
+	net_policy(t, 0, OUT, false, &own, 1);
+	a = joined(t, 1, EBGP, IPC_POLICY_ALL, OUT);
+	b = joined(t, 2, EBGP + 1, IPC_POLICY_ALL, OUT);
+	for (int i = 0; i < 10; i++)
+		announce(a, i, NULL);
+	assert_int_equal(state_of(t, 1)->advertised, 1);
+	assert_int_equal(state_of(t, 2)->advertised, 1);
+	net_policy(t, 0, OUT, true, NULL, 0);
+	assert_int_equal(state_of(t, 1)->advertised, 1);
+	assert_int_equal(state_of(t, 2)->advertised, 11);
+	announce(b, 3, NULL); /* equally good; a's stays the best, by its router id */
+	announce(b, 20, NULL);
+	assert_int_equal(state_of(t, 1)->advertised, 2);
+	assert_int_equal(state_of(t, 2)->advertised, 11);
+	actor_hang_up(a);
+	assert_int_equal(state_of(t, 2)->advertised, 1);
+	done(t, a, b);
+}
+
 /* RFC 1997. */
 static void well_known_communities(void **state)
 {
@@ -570,6 +597,7 @@ int main(void)
 		cmocka_unit_test(import_changes_without_refresh),
 		cmocka_unit_test(export_rules),
 		cmocka_unit_test(export_changes_in_a_row),
+		cmocka_unit_test(counted),
 		cmocka_unit_test(well_known_communities),
 		cmocka_unit_test(graceful_shutdown),
 		cmocka_unit_test(nexthop_modes),
