@@ -368,7 +368,10 @@ static void do_dial(struct conn *c, const struct cause *why, usec_t now)
  * repeated. */
 static void do_retry(struct conn *c, const struct cause *why, usec_t now)
 {
-	peer_reason(c->peer, why);
+	struct cause said = *why;
+
+	said.weak |= c->peer->conf.passive; /* that a greeting found nobody says little */
+	peer_reason(c->peer, &said);
 	if (c->dialled && !c->peer->conf.passive)
 		arm(c, &c->retry, now + fsm_retry_wait(++c->failures, &speaker_of(c)->prng));
 }
