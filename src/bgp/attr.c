@@ -86,9 +86,10 @@ static const char *nexthop_get(struct rd r, const struct attr_job *j)
 {
 	struct addr a = addr_v4(rd_be32(&r));
 
-	if (!nexthop_usable(&a))
-		return "not a host address";
-	j->list->nexthop = a;
+	if (nexthop_usable(&a))
+		j->list->nexthop = a;
+	else
+		j->list->bad_nexthop = true;
 	return NULL;
 }
 
@@ -749,7 +750,7 @@ enum attr_verdict attr_decode(struct rd r, const struct codec *c, struct attr_li
 	ret->n = 0;
 	ret->nexthop = (struct addr){ 0 };
 	ret->reach = ret->unreach = (struct attr_mp){ 0 };
-	ret->others = false;
+	ret->others = ret->bad_nexthop = false;
 	fault->verdict = ATTR_TAKE;
 	fault->code = fault->notify.code = fault->notify.subcode = 0;
 	fault->notify.len = 0;

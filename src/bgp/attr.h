@@ -104,6 +104,7 @@ struct attr_list {
 	uint16_t n;
 	struct attr_item item[256]; /* only the first n are initialized */
 	struct addr nexthop;	    /* NEXT_HOP; unset if absent or refused */
+	bool bad_nexthop;	    /* it is no host address: only prefixes that use it care */
 	struct attr_mp reach, unreach;
 	bool others; /* the message had attributes besides MP_UNREACH_NLRI */
 };

@@ -95,7 +95,11 @@ static void update_check_mandatory(struct update *u, bool classic)
 		return;
 	update_require(u, ATTR_ORIGIN, attr_list_find(&u->attrs, ATTR_ORIGIN));
 	update_require(u, ATTR_AS_PATH, attr_list_find(&u->attrs, ATTR_AS_PATH));
-	if (classic)
+	/* RFC 4760 section 3: prefixes in MP_REACH_NLRI bring their own, and NEXT_HOP is ignored. */
+	if (classic && u->attrs.bad_nexthop)
+		attr_fault_add(&u->fault, ATTR_WITHDRAW, ATTR_NEXT_HOP, UPDATE_BAD_NEXT_HOP, NULL, 0,
+			       "not a host address");
+	else if (classic)
 		update_require(u, ATTR_NEXT_HOP, addr_is_set(&u->attrs.nexthop));
 }
 

@@ -279,6 +279,12 @@ static const struct message_case {
 	  .said = { 1, 0 } },
 	{ "NEXT_HOP missing with IPv6 routes only", "", MANDATORY KIT_REACH6, "", ATTR_TAKE, 0,
 	  .said = { 0, 1 } },
+	{ "NEXT_HOP 0.0.0.0 with IPv6 routes only", "", MANDATORY "400304 00000000" KIT_REACH6, "", ATTR_TAKE,
+	  0, .said = { 0, 1 } },
+	{ "NEXT_HOP of 3 with IPv6 routes only", "", MANDATORY "400303 000000" KIT_REACH6, "", ATTR_WITHDRAW,
+	  0, .said = { 0, 1 } },
+	{ "NEXT_HOP 0.0.0.0 with both", "", MANDATORY "400304 00000000" KIT_REACH6, KIT_NLRI, ATTR_WITHDRAW,
+	  0, .said = { 1, 1 } },
 	{ "NEXT_HOP missing with both", "", MANDATORY KIT_REACH6, KIT_NLRI, ATTR_WITHDRAW, 0,
 	  .said = { 1, 1 } },
 	/* 7.11 */

@@ -70,10 +70,10 @@ static bool host_v6(const uint8_t *v)
 	return v[0] != 0xff && !(all_zero(v, 15) && v[15] <= 1);
 }
 
-/* RFC 4271 6.3, RFC 7606 7.3 */
+/* RFC 4271 6.3, RFC 7606 7.3; beside prefixes with a next hop of their own its value is ignored (RFC 4760) */
 static bool good_nexthop(const uint8_t *v, size_t n, const struct shape *s)
 {
-	return n == 4 && host_v4(v);
+	return n == 4 && (s->v6 || host_v4(v));
 }
 
 static bool good_4(const uint8_t *v, size_t n, const struct shape *s)
