@@ -30,12 +30,22 @@ static struct cause no_answer(const struct ipc_peer *to)
 	return CAUSE("no answer from %s port %u%s", addr_format(&to->remote, a), to->port, hint);
 }
 
+/* The peer has just dialled us: it is given a moment to speak before it is dialled as well. */
+static bool is_courted(const struct peer *p, usec_t now)
+{
+	return p->accepted && now - p->accepted->since < SPEAKER_COURT;
+}
+
 static void on_retry(struct timer *t, usec_t now)
 {
 	struct conn *c = container_of(t, struct conn, retry);
 	struct speaker *s = speaker_of(c);
 	struct cause why = { 0 };
 
+	if (c->state == FSM_ACTIVE && is_courted(c->peer, now)) {
+		arm(c, t, now + SPEAKER_COURT);
+		return;
+	}
 	if (c->state == FSM_CONNECT)
 		why = no_answer(&c->peer->conf);
 	conn_event(c, FSM_RETRY_TIMER, &why, now);
@@ -105,9 +115,10 @@ static void give_number(struct conn *c)
 	map_add(s->conns, id, c);
 }
 
-void conn_adopt(struct conn *c, const struct addr *local)
+void conn_adopt(struct conn *c, const struct addr *local, usec_t now)
 {
 	c->local = *local;
+	c->since = now;
 	give_number(c);
 	list_add_tail(&speaker_of(c)->fresh, &c->fresh);
 }

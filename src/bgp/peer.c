@@ -586,7 +586,7 @@ uint64_t peer_accept(struct peer *p, const struct addr *local, usec_t now)
 		return 0;
 	p->accepted = xmalloc(sizeof(*p->accepted));
 	conn_init(p->accepted, p, false);
-	conn_adopt(p->accepted, local);
+	conn_adopt(p->accepted, local, now);
 	peer_show(p, now);
 	return p->accepted->id;
 }

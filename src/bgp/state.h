@@ -40,6 +40,7 @@
 #define SPEAKER_BRIEF	   (1 * SEC)  /* a session that ends within this time was a brief one ... */
 #define SPEAKER_BRIEF_MAX  10	      /* ... and after so many in a row the peer has to wait */
 #define SPEAKER_YOUNG	   (10 * SEC) /* a session so new is not taken for dead because its peer dials */
+#define SPEAKER_COURT	   (1 * SEC)  /* a peer that has just dialled us is not dialled for so long */
 #define SPEAKER_STALE_EOR \
 	(120 *            \
 	 SEC) /* stale paths of a peer that is back, or tells all again, wait so long for the end of it */
@@ -55,6 +56,7 @@ struct conn {
 	bool blocked; /* speaker_on_writable() will come */
 	enum fsm_state state;
 	struct addr local;
+	usec_t since; /* an accepted one: when it came */
 	struct timer retry, hold, send, keepalive;
 	usec_t hold_until; /* the timer may be armed earlier: then it goes on from there */
 	usec_t heard;	   /* when the last message came */
@@ -181,9 +183,9 @@ struct cause {
 void conn_init(struct conn *c, struct peer *p, bool dialled);
 /* The only way a connection changes: step, then the actions. c may be gone afterwards if it was accepted. */
 void conn_event(struct conn *c, enum fsm_event ev, const struct cause *why, usec_t now);
-void conn_adopt(struct conn *c, const struct addr *local);     /* gives it a number: TCP is there */
-void conn_begin(struct conn *c, usec_t now);		       /* an accepted one: TCP up */
-struct cause conn_why_closed(const struct conn *c, int error); /* error: errno value, 0 = orderly */
+void conn_adopt(struct conn *c, const struct addr *local, usec_t now); /* gives it a number: TCP is there */
+void conn_begin(struct conn *c, usec_t now);			       /* an accepted one: TCP up */
+struct cause conn_why_closed(const struct conn *c, int error);	       /* error: errno value, 0 = orderly */
 void conn_lost(struct conn *c); /* TCP is gone already: it is not closed by us */
 struct conn *conn_find(struct speaker *s, uint64_t id);
 void conn_data(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, usec_t now);
