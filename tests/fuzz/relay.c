@@ -55,6 +55,7 @@ struct world {
 	usec_t now;
 	struct peer peers[PEERS];
 	int said[TELLERS][PREFIXES][IDS]; /* which attributes; -1: none */
+	bool unreachable[TELLERS];	  /* as next hops */
 };
 
 static struct addr peer_addr(int i)
@@ -379,6 +380,14 @@ static void say_everything_again(struct world *w, int teller, unsigned which)
 	send_refresh(w, teller, MSG_REFRESH_END);
 }
 
+static void say_nexthop(struct world *w, int teller)
+{
+	struct ipc_msg m = { .type = IPC_NEXTHOP };
+
+	m.nexthop = (struct ipc_nexthop){ .addr = peer_addr(teller), .reachable = !w->unreachable[teller] };
+	speaker_on_ipc(w->s, &m, w->now);
+}
+
 static void reset(struct world *w, int listener)
 {
 	struct ipc_msg m = { .type = IPC_RESET, .reset = { peer_addr(listener), "reset" } };
@@ -434,6 +443,10 @@ static void one_event(struct world *w, struct rd *r)
 	int listener = TELLERS + a % LISTENERS;
 
 	switch (kind % 16) {
+	case 5:
+		w->unreachable[a % TELLERS] = b & 1;
+		say_nexthop(w, a % TELLERS);
+		break;
 	case 6:
 		reset(w, listener);
 		break;
@@ -477,15 +490,15 @@ static void one_event(struct world *w, struct rd *r)
 static bool best_tag(const struct world *w, int prefix, uint32_t *ret)
 {
 	bool found = false;
-	int best = SETS;
+	int best = 2 * SETS;
 
 	for (int t = 0; t < TELLERS; t++) {
 		for (int id = 0; id < IDS; id++) {
-			int set = w->said[t][prefix][id];
+			int set = w->said[t][prefix][id], rank = set + (w->unreachable[t] ? SETS : 0);
 
-			if (set < 0 || set >= best)
+			if (set < 0 || rank >= best)
 				continue;
-			best = set;
+			best = rank;
 			found = true;
 			*ret = 0xfde80000u | (uint32_t)t << 4 | (uint32_t)id << 2 | (uint32_t)set;
 		}
@@ -538,6 +551,8 @@ static void come_to_rest(struct world *w)
 			open_session(w, i, (unsigned)round);
 			read_on(w, i, SIZE_MAX);
 		}
+		for (int i = 0; i < TELLERS; i++)
+			say_nexthop(w, i); /* the speaker forgets about those that no path uses */
 		pass(w, 40 * SEC);
 	}
 	for (int round = 0; round < 20; round++)
