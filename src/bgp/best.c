@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+enum { MANY = 16 }; /* paths; below, sorting them would cost more than it saves */
+
 static int order(uint64_t a, uint64_t b)
 {
 	return a < b ? -1 : a > b;
@@ -104,19 +106,57 @@ static void eliminate(enum best_step s, struct best_path *p, size_t n, size_t i)
 			p[j].lost = (uint8_t)s;
 }
 
+/* In one competition everybody meets the best of it. */
+static void choose_step(enum best_step s, struct best_path *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!alive(&p[i]) || is_represented(s, p, i))
+			continue;
+		eliminate(s, p, n, i);
+		if (s != BEST_MED)
+			break;
+	}
+}
+
+static int med_cmp(const void *va, const void *vb)
+{
+	const struct best_path *a = *(struct best_path *const *)va, *b = *(struct best_path *const *)vb;
+
+	if (a->first_asn != b->first_asn)
+		return order(a->first_asn, b->first_asn);
+	return order(a->med, b->med);
+}
+
+/* As many competitions as there are neighbour AS: with a thousand paths of one peer (ADD-PATH) everybody must
+ * not look at everybody. Sorted, the best of each stands first. */
+static void choose_med_of_many(struct best_path *p, size_t n)
+{
+	struct best_path **sorted = xcalloc(n, sizeof(struct best_path *)), *top = NULL;
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (alive(&p[i]))
+			sorted[k++] = &p[i];
+	qsort(sorted, k, sizeof(struct best_path *), med_cmp);
+	for (size_t i = 0; i < k; i++) {
+		if (!top || !compete(BEST_MED, top, sorted[i]))
+			top = sorted[i];
+		else if (compare(BEST_MED, top, sorted[i]) < 0)
+			sorted[i]->lost = BEST_MED;
+	}
+	free(sorted);
+}
+
 size_t best_choose(struct best_path *p, size_t n)
 {
 	CHECK(n > 0);
 	for (size_t i = 0; i < n; i++)
 		p[i].lost = BEST_WON;
 	for (enum best_step s = BEST_OWN; s < BEST_STEPS; s++) {
-		for (size_t i = 0; i < n; i++) {
-			if (!alive(&p[i]) || is_represented(s, p, i))
-				continue;
-			eliminate(s, p, n, i);
-			if (s != BEST_MED)
-				break;
-		}
+		if (s == BEST_MED && n > MANY)
+			choose_med_of_many(p, n);
+		else
+			choose_step(s, p, n);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (alive(&p[i]))

@@ -160,13 +160,16 @@ static struct best_path some(struct prng *r, uint32_t i)
 	};
 }
 
+enum { MOST = 60 };
+
+/* Few paths and many are compared in two ways; the outcome is the same whatever their order. */
 static void order_never_matters(void **state)
 {
 	struct prng r = { 42 };
 
 	for (int round = 0; round < 20000; round++) {
-		size_t n = 1 + prng_below(&r, 6), won = 0;
-		struct best_path p[6], q[6];
+		size_t n = 1 + prng_below(&r, round % 10 ? 6 : MOST), won = 0;
+		struct best_path p[MOST], q[MOST];
 		for (size_t i = 0; i < n; i++)
 			p[i] = some(&r, (uint32_t)i);
 		memcpy(q, p, sizeof(q));
@@ -184,6 +187,29 @@ static void order_never_matters(void **state)
 	}
 }
 
+/* Paths that are worse than all others from the start change nothing, but make many of few. */
+static void many_are_compared_like_few(void **state)
+{
+	struct prng r = { 43 };
+
+	for (int round = 0; round < 5000; round++) {
+		size_t n = 1 + prng_below(&r, 12);
+		struct best_path few[MOST], many[MOST];
+		for (size_t i = 0; i < n; i++) {
+			few[i] = some(&r, (uint32_t)i);
+			few[i].first_asn = (uint32_t)prng_below(&r, 5);
+			many[i] = few[i];
+		}
+		for (size_t i = n; i < MOST; i++) {
+			many[i] = some(&r, (uint32_t)i);
+			many[i].unreachable = true;
+		}
+		assert_int_equal(best_choose(few, n), best_choose(many, MOST));
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(few[i].lost, many[i].lost);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +217,7 @@ int main(void)
 		cmocka_unit_test(reasons_in_words),
 		cmocka_unit_test(med_is_per_neighbour),
 		cmocka_unit_test(order_never_matters),
+		cmocka_unit_test(many_are_compared_like_few),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
