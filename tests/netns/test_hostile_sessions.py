@@ -397,6 +397,22 @@ def test_path_identifiers_without_end(world):
     assert grown(world, before) < (120 if SANITIZED else 30)
 
 
+def test_many_paths_to_choose_between(world):
+    """A thousand paths of two peers to each prefix, every one by another neighbour AS, and then they flap."""
+    peers, prefixes = [world.up("paths", params=SENDS_PATHS) for _ in range(2)], [f"100.91.{i}.0/24" for i in range(200)]
+
+    def told(p, i, med):
+        attrs = attributes(p.source, path=[1000 + i], extra=attribute(4, struct.pack(">I", med), 0x80))
+        return update(attrs=attrs, raw=b"".join(struct.pack(">I", i) + evil.prefix(x) for x in prefixes))
+    for p in peers:
+        p.s.settimeout(120)
+        p.send(b"".join(told(p, i, i) for i in range(1000)))
+    world.wait_known("100.91.199.0/24")
+    for p in peers:
+        p.send(b"".join(told(p, i % 3, i) for i in range(30)))
+        world.wait_state(p.source, "Established", "received 200000")
+
+
 def test_more_prefixes_than_agreed(world):
     p = world.up("few")
     p.send(flood(1000, attributes(p.source), base="100.82.0.0"))
