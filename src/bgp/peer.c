@@ -1,15 +1,12 @@
 /*
- * A peer: when it is dialled, which of two connections survives (RFC 4271 6.8), what an OPEN must say, routes
- * in and out, and what stays when it restarts (RFC 4724, the helper's side). RFC 4271 9, RFC 2918, RFC 4456,
- * RFC 6286.
+ * A peer: when it is dialled, which of two connections survives (RFC 4271 6.8), what an OPEN must say, what a
+ * change of its configuration touches, up and down. Its routes are in peer_in.c, peer_out.c and peer_stale.c.
+ * RFC 6286, RFC 8538, RFC 9003, RFC 9234.
  */
 #include "bgp/state.h"
 
 static void on_idle_hold(struct timer *t, usec_t now);
-static void on_refresh(struct timer *t, usec_t now);
-static void on_stale_end(struct timer *t, usec_t now);
 static struct tell_how how_of(const struct peer *p, const struct conn *c);
-static void limit_prefixes(struct peer *p, enum rib_learned learned, usec_t now);
 
 struct peer *peer_find(struct speaker *s, const struct addr *remote)
 {
@@ -29,7 +26,7 @@ uint16_t peer_hold_time(const struct peer *p)
 	return p->conf.hold_time ? p->conf.hold_time : p->s->config.hold_time;
 }
 
-static bool is_ebgp(const struct peer *p)
+bool peer_is_ebgp(const struct peer *p)
 {
 	return p->conf.remote_asn != peer_asn(p);
 }
@@ -37,13 +34,6 @@ static bool is_ebgp(const struct peer *p)
 static uint16_t restart_time(const struct peer *p)
 {
 	return p->conf.own_restart_time ? p->conf.restart_time : p->s->config.restart_time;
-}
-
-static uint32_t max_prefixes(const struct peer *p)
-{
-	uint32_t own = p->conf.max_prefixes;
-
-	return own && own < SPEAKER_PEER_PREFIXES ? own : SPEAKER_PEER_PREFIXES;
 }
 
 /* The kernel keeps our routes while we restart, so forwarding state is always preserved. */
@@ -61,7 +51,7 @@ struct caps peer_caps(const struct peer *p)
 	c.ext_nexthop = p->conf.ext_nexthop ? p->conf.families & CAPS_V4 : 0;
 	c.add_path_recv = p->conf.add_path_recv & p->conf.families;
 	c.add_path_send = p->conf.add_path_send & p->conf.families;
-	if (p->conf.role && is_ebgp(p))
+	if (p->conf.role && peer_is_ebgp(p))
 		c.role = (uint8_t)(p->conf.role - 1);
 	if (restart_time(p)) {
 		c.gr = c.gr_notification = true;
@@ -88,7 +78,7 @@ void peer_tell(struct peer *p)
 		list_add_tail(&p->s->untold, &p->untold);
 }
 
-static void counters_changed(struct peer *p, usec_t now)
+void peer_count(struct peer *p, usec_t now)
 {
 	p->counters = true;
 	if (!timer_armed(&p->s->stats))
@@ -337,8 +327,8 @@ static struct peer *peer_new(struct speaker *s, const struct ipc_peer *conf, use
 	list_init(&p->untold);
 	list_init(&p->sending);
 	timer_init(&p->idle_hold, on_idle_hold);
-	timer_init(&p->refresh, on_refresh);
-	timer_init(&p->stale_end, on_stale_end);
+	timer_init(&p->refresh, peer_on_refresh_due);
+	timer_init(&p->stale_end, peer_on_stale_end);
 	conn_init(&p->dialled, p, true);
 	HASH_ADD(hh, s->peers, conf.remote, sizeof(p->conf.remote), p);
 	if (p->conf.password[0])
@@ -431,7 +421,7 @@ static void reconfigure(struct peer *p, const struct ipc_peer *old, usec_t now)
 	if (!same_export(old, &p->conf))
 		export_anew(p);
 	if (old->max_prefixes != p->conf.max_prefixes)
-		limit_prefixes(p, RIB_OK, now);
+		peer_limit(p, RIB_OK, now);
 	if (!same_import(old, &p->conf))
 		import_again(p, now);
 }
@@ -502,7 +492,7 @@ static bool open_fits(const struct peer *p, const struct conn *c, const struct m
 		notify_set(&why->notify, NOTIFY_OPEN, OPEN_BAD_PEER_AS, NULL, 0);
 		return false;
 	}
-	if (!is_ebgp(p) && open->router_id == p->s->config.router_id) {
+	if (!peer_is_ebgp(p) && open->router_id == p->s->config.router_id) {
 		struct addr id = addr_v4(open->router_id);
 		char a[ADDR_STR_MAX];
 		*why = CAUSE("the peer has our own router id %s: give each node its own",
@@ -593,156 +583,6 @@ uint64_t peer_accept(struct peer *p, const struct addr *local, usec_t now)
 
 /* Up and down. */
 
-static void for_each_family(uint8_t families, void (*fn)(struct peer *, uint8_t af), struct peer *p)
-{
-	if (families & CAPS_V4)
-		fn(p, AF_INET);
-	if (families & CAPS_V6)
-		fn(p, AF_INET6);
-}
-
-static void sweep_stale(struct peer *p, uint8_t af)
-{
-	rib_forget_peer(p->s->rib, p->number, af, true);
-}
-
-static void mark_stale(struct peer *p, uint8_t af)
-{
-	rib_stale_peer(p->s->rib, p->number, af);
-}
-
-static void forget(struct peer *p, uint8_t af)
-{
-	rib_forget_peer(p->s->rib, p->number, af, false);
-}
-
-static void end_stale(struct peer *p, uint8_t families)
-{
-	for_each_family(p->stale & families, sweep_stale, p);
-	p->stale &= (uint8_t)~families;
-	p->llgr &= p->stale;
-	if (!p->stale)
-		timer_stop(&p->stale_end);
-}
-
-static usec_t *until(struct peer *p, uint8_t family)
-{
-	return &p->stale_until[family == CAPS_V6];
-}
-
-/* The timer goes off for whichever family is next. */
-static void arm_stale(struct peer *p)
-{
-	usec_t next = INT64_MAX;
-
-	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
-		if (p->stale & f)
-			next = MIN(next, *until(p, f));
-	if (p->stale)
-		timer_start(p->s->timers, &p->stale_end, next);
-	else
-		timer_stop(&p->stale_end);
-}
-
-static struct attr_set *make_llgr(void *arg, struct attr_set *a)
-{
-	static const uint32_t stale = ATTR_COMMUNITY_LLGR_STALE;
-	struct attr_change ch = { .communities = &stale, .ncommunities = 1 };
-
-	return a->flags & ATTR_NO_LLGR ? NULL : attr_derive(arg, a, &ch);
-}
-
-/* RFC 9494 4.2: the restart took longer than it should. The routes go on as a last resort, marked, if the
- * peer has asked for it. */
-static void begin_llgr(struct peer *p, uint8_t family, usec_t now)
-{
-	usec_t wait = p->llgr_time[family == CAPS_V6];
-
-	if (!wait || p->up || p->llgr & family) {
-		end_stale(p, family);
-		return;
-	}
-	p->llgr |= family;
-	*until(p, family) = now + wait;
-	rib_change_stale(p->s->rib, p->number, caps_af(family), make_llgr, p->s->attrs);
-}
-
-static void on_stale_end(struct timer *t, usec_t now)
-{
-	struct peer *p = container_of(t, struct peer, stale_end);
-
-	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
-		if (p->stale & f && now >= *until(p, f))
-			begin_llgr(p, f, now);
-	arm_stale(p);
-	counters_changed(p, now);
-	speaker_wake(p->s);
-}
-
-/* A restarted peer is back. What it has not preserved is gone; the rest waits for its End-of-RIB. */
-static void stale_on_up(struct peer *p, const struct caps *caps, usec_t now)
-{
-	uint8_t kept = caps->gr ? caps->gr_families & caps->gr_forwarding : 0;
-	uint8_t long_kept = caps->llgr ? caps->llgr_families & caps->llgr_forwarding : 0;
-
-	/* Nobody will speak of a family that the new session does not have. */
-	end_stale(p, (uint8_t) ~(((kept & ~p->llgr) | (long_kept & p->llgr)) & p->codec.families));
-	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
-		*until(p, f) = now + SPEAKER_STALE_EOR;
-	arm_stale(p);
-}
-
-/* For how long the peer wants its routes kept after the ordinary time. */
-static void note_llgr(struct peer *p, const struct conn *c)
-{
-	const struct caps *caps = &c->open.caps;
-
-	for (size_t i = 0; i < CAPS_FAMILIES; i++) {
-		bool asked = c->offered.llgr && caps->llgr && caps->llgr_families & (CAPS_V4 << i);
-		p->llgr_time[i] = asked ? (usec_t)caps->llgr_time[i] * SEC : 0;
-	}
-}
-
-/*
- * The session ended in a way that lets its routes stay, and its peer asked for it: for the time it has asked
- * for. Those still stale from an earlier restart stay too (RFC 4724 would delete them, and a second restart
- * in a row would cost packets), but not for longer than three such times altogether.
- */
-static void stale_on_down(struct peer *p, const struct conn *c, usec_t now)
-{
-	const struct caps *caps = &c->open.caps;
-	usec_t wait = (usec_t)caps->gr_time * SEC;
-	uint8_t keep = caps->gr_families & p->codec.families;
-
-	note_llgr(p, c);
-	if (!wait && !p->llgr_time[0] && !p->llgr_time[1])
-		keep = 0;
-	for_each_family((uint8_t)~keep, forget, p);
-	if (!(p->stale & ~p->refreshing)) /* those of a refresh are not from an earlier restart */
-		p->stale_since = now;
-	p->refreshing = 0;
-	p->stale = keep;
-	p->llgr = 0;
-	for_each_family(keep, mark_stale, p);
-	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
-		*until(p, f) = MIN(now + wait, MAX(now, p->stale_since + 3 * wait));
-	arm_stale(p);
-}
-
-bool peer_knows_notification(const struct conn *c)
-{
-	return c->offered.gr && c->open.caps.gr && c->offered.gr_notification && c->open.caps.gr_notification;
-}
-
-/* RFC 4724: when only TCP was lost. RFC 8538: over a NOTIFICATION of either side too, unless it is a hard
- * one. */
-static bool keeps_routes(const struct conn *c, const struct cause *why)
-{
-	if (!c->offered.gr || !c->open.caps.gr || why->hard)
-		return false;
-	return why->tcp_only || (peer_knows_notification(c) && (why->told || why->notify.code));
-}
-
 static void end_other(struct peer *p, struct conn *c, usec_t now)
 {
 	struct conn *other = c->dialled ? p->accepted : &p->dialled;
@@ -755,7 +595,7 @@ static void end_other(struct peer *p, struct conn *c, usec_t now)
 static struct codec codec_of(const struct peer *p, const struct conn *c)
 {
 	return (struct codec){
-		.ebgp = is_ebgp(p),
+		.ebgp = peer_is_ebgp(p),
 		.as4 = c->agreed.as4,
 		.families = c->agreed.families,
 		.ext_nexthop = c->agreed.ext_nexthop,
@@ -767,7 +607,7 @@ static struct codec codec_of(const struct peer *p, const struct conn *c)
 
 static struct tell_how how_of(const struct peer *p, const struct conn *c)
 {
-	bool ebgp = is_ebgp(p);
+	bool ebgp = peer_is_ebgp(p);
 
 	return (struct tell_how){
 		.ebgp = ebgp,
@@ -799,7 +639,7 @@ void peer_up(struct peer *p, struct conn *c, usec_t now)
 	struct speaker *s = p->s;
 	struct rib_peer who = { .addr = p->conf.remote,
 				.router_id = c->open.router_id,
-				.ebgp = is_ebgp(p),
+				.ebgp = peer_is_ebgp(p),
 				.client = p->conf.client };
 
 	p->up = c;
@@ -809,7 +649,7 @@ void peer_up(struct peer *p, struct conn *c, usec_t now)
 	p->codec = codec_of(p, c);
 	rib_peer_set(s->rib, p->number, &who);
 	open_output(p, c, now);
-	stale_on_up(p, &c->open.caps, now);
+	peer_stale_up(p, &c->open.caps, now);
 	if (!s->seen_up) {
 		s->seen_up = true;
 		s->first_up = now;
@@ -836,8 +676,8 @@ void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t n
 	if (now - p->since >= FSM_FORGET)
 		p->errors = 0;
 	p->brief = now - p->since < SPEAKER_BRIEF ? p->brief + 1 : 0;
-	if (keeps_routes(c, why))
-		stale_on_down(p, c, now);
+	if (peer_keeps_routes(c, why))
+		peer_stale_down(p, c, now);
 	else
 		forget_all(p);
 	peer_reason(p, why);
@@ -845,404 +685,4 @@ void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t n
 	speaker_check_sync(s, now);
 	char a[ADDR_STR_MAX];
 	speaker_note(s, "%s (%s) is down: %s", addr_format(&p->conf.remote, a), p->conf.name, why->reason);
-}
-
-/* Routes in. */
-
-static bool own_as(const struct peer *p, const struct attr_set *a)
-{
-	uint32_t mine = peer_asn(p), node = p->s->config.asn;
-
-	return attr_path_count(a, mine) > p->conf.allow_own_as ||
-	       (node != mine && attr_path_count(a, node) > p->conf.allow_own_as);
-}
-
-/* RFC 9234 5: who is below us, or beside us and not the one it names, must not send what is for customers
- * only. */
-static bool is_leaked(const struct peer *p, const struct attr_set *a)
-{
-	if (!(a->flags & ATTR_HAS_OTC) || !is_ebgp(p))
-		return false;
-	return p->conf.role == IPC_ROLE_PROVIDER || p->conf.role == IPC_ROLE_RS ||
-	       (p->conf.role == IPC_ROLE_PEER && a->otc != p->conf.remote_asn);
-}
-
-/* Why the paths of this UPDATE may not be used; 0 if they may. */
-static uint16_t loops(const struct peer *p, const struct attr_set *a, const struct addr *nexthop)
-{
-	const struct ipc_config *me = &p->s->config;
-	uint16_t flags = 0;
-
-	if (own_as(p, a))
-		flags |= RIB_OWN_AS;
-	if (a->flags & ATTR_HAS_ORIGINATOR && a->originator_id == me->router_id)
-		flags |= RIB_OWN_ORIGINATOR;
-	if (me->cluster_id && attr_cluster_has(a, me->cluster_id))
-		flags |= RIB_OWN_CLUSTER;
-	if (addr_eq(nexthop, &p->up->local))
-		flags |= RIB_OWN_NEXTHOP;
-	if (is_leaked(p, a))
-		flags |= RIB_LEAKED;
-	return flags;
-}
-
-/* The next prefix of an UPDATE. A large table is in no cache: those after it are fetched meanwhile. */
-static bool next_fetching(struct peer *p, struct nlri *n, struct nlri *ahead, struct prefix *ret,
-			  uint32_t *id)
-{
-	struct prefix later;
-
-	if (nlri_next(ahead, &later, id))
-		rib_prefetch(p->s->rib, &later);
-	return nlri_next(n, ret, id);
-}
-
-static void fetch_first(struct peer *p, struct nlri *ahead)
-{
-	struct prefix later;
-	uint32_t id;
-
-	for (int i = 0; i < RIB_AHEAD && nlri_next(ahead, &later, &id); i++)
-		rib_prefetch(p->s->rib, &later);
-}
-
-static void withdraw_all(struct peer *p, struct nlri n)
-{
-	struct nlri ahead = n;
-	struct prefix prefix;
-	uint32_t id;
-
-	fetch_first(p, &ahead);
-	while (next_fetching(p, &n, &ahead, &prefix, &id))
-		rib_forget(p->s->rib, &prefix, p->number, id);
-}
-
-/* What the session makes of received attributes before policy sees them: with a reference for the caller. */
-static struct attr_set *received(struct peer *p, struct attr_set *a)
-{
-	struct attr_change ch = { 0 };
-	bool from_above = p->conf.role == IPC_ROLE_CUSTOMER || p->conf.role == IPC_ROLE_PEER ||
-			  p->conf.role == IPC_ROLE_RS_CLIENT;
-
-	if (!is_ebgp(p))
-		return attr_ref(a);
-	if (a->flags & ATTR_GRACEFUL_SHUTDOWN) { /* RFC 8326 4.4: better any other path */
-		ch.local_pref = ATTR_PUT;
-		ch.local_pref_value = 0;
-	}
-	if (from_above && !(a->flags & ATTR_HAS_OTC))
-		ch.otc = p->conf.remote_asn;
-	if (!ch.otc && ch.local_pref == ATTR_KEEP)
-		return attr_ref(a);
-	struct attr_set *changed = attr_derive(p->s->attrs, a, &ch);
-	return changed ? changed : attr_ref(a);
-}
-
-/* One UPDATE's routes on their way into the table. */
-struct learning {
-	struct peer *p;
-	struct attr_set *attrs,
-		*changed;	     /* as received; as the last route's policy left them, NULL = none yet */
-	struct policy_result policy; /* the last route's */
-	const struct addr *nexthop;
-	uint16_t flags;
-};
-
-static void import_policy(const struct peer *p, const struct policy_route *r, struct policy_result *ret)
-{
-	struct tell_how from = { .ebgp = r->ebgp, .policy = p->conf.import };
-
-	tell_policy(&from, p->s->policies, r, ret);
-}
-
-/* Routes of one UPDATE mostly meet the same rules: then their attributes are made once. Borrowed. */
-static struct attr_set *change(struct learning *l, const struct policy_result *policy)
-{
-	struct speaker *s = l->p->s;
-
-	if (!policy->nops)
-		return l->attrs;
-	if (l->changed && policy_result_eq(policy, &l->policy))
-		return l->changed;
-	attr_unref(s->attrs, l->changed);
-	l->policy = *policy;
-	l->changed = policy_apply(s->attrs, l->attrs, policy);
-	return l->changed;
-}
-
-static enum rib_learned learn(struct learning *l, const struct prefix *prefix, uint32_t path_id)
-{
-	struct peer *p = l->p;
-	struct policy_route r = { .prefix = prefix, .attr = l->attrs, .ebgp = is_ebgp(p), .ifname = "" };
-	struct policy_result policy;
-	struct attr_set *a = l->attrs;
-	uint16_t flags = l->flags;
-
-	import_policy(p, &r, &policy);
-	if (policy.accept)
-		a = change(l, &policy);
-	if (!policy.accept || !a) {
-		flags |= RIB_REJECTED;
-		a = l->attrs;
-	}
-	return rib_learn(p->s->rib, prefix, p->number, path_id, a, l->nexthop, flags);
-}
-
-static enum rib_learned learn_all(struct peer *p, const struct update_reach *reach, struct attr_set *a)
-{
-	struct learning l = {
-		.p = p, .attrs = a, .nexthop = &reach->nexthop, .flags = loops(p, a, &reach->nexthop)
-	};
-	struct nlri n = reach->nlri, ahead = n;
-	enum rib_learned r = RIB_OK;
-	struct prefix prefix;
-	uint32_t id;
-
-	fetch_first(p, &ahead);
-	while (r == RIB_OK && next_fetching(p, &n, &ahead, &prefix, &id))
-		r = learn(&l, &prefix, id);
-	attr_unref(p->s->attrs, l.changed);
-	return r;
-}
-
-static void on_eor(struct peer *p, uint8_t family, usec_t now)
-{
-	p->eor_in &= (uint8_t)~family;
-	end_stale(p, family);
-	speaker_check_sync(p->s, now);
-}
-
-/* RFC 4486 4: the family and the limit, for the peer's operator. */
-static struct cause too_many(const struct peer *p, const char *what)
-{
-	struct cause why = cease(CEASE_MAX_PREFIXES, what);
-	uint8_t data[7];
-	struct wr w = wr_to(data, sizeof(data));
-
-	wr_be16(&w, caps_afi(p->codec.families & CAPS_V4 ? CAPS_V4 : CAPS_V6));
-	wr_u8(&w, 1);
-	wr_be32(&w, max_prefixes(p));
-	notify_set(&why.notify, NOTIFY_CEASE, CEASE_MAX_PREFIXES, data, w.len);
-	return why;
-}
-
-/* What is kept of before does not count: a restarted peer may number its paths anew (RFC 7911). But there is
- * no more of it than of the others, however often the peer restarts. */
-static bool over_limit(const struct peer *p, const struct rib_peer *counted)
-{
-	uint64_t max = max_prefixes(p);
-
-	return counted->paths - counted->stale > max || counted->paths > 2 * max;
-}
-
-static void limit_prefixes(struct peer *p, enum rib_learned learned, usec_t now)
-{
-	const struct rib_peer *counted = rib_peer(p->s->rib, p->number);
-	struct cause why = { 0 };
-
-	if (learned == RIB_FULL)
-		why = cease(CEASE_OUT_OF_RESOURCES, "the table is full");
-	else if (learned == RIB_TOO_MANY)
-		why = too_many(p, "the peer sent more paths to one prefix than are allowed");
-	else if (over_limit(p, counted))
-		why = too_many(p, "the peer sent more prefixes than are allowed");
-	else if (counted->attr_bytes > SPEAKER_PEER_ATTRS)
-		why = too_many(p, "the peer sent more attributes than are allowed");
-	else
-		return;
-	conn_event(p->up, FSM_RX_BAD, &why, now);
-}
-
-/* A peer can make thousands of faults in a second: the log is not its to fill. */
-static void note_fault(struct peer *p, const struct attr_fault *f, usec_t now)
-{
-	char a[ADDR_STR_MAX];
-
-	if (p->faults++ && now - p->fault_noted < SPEAKER_NOTE_TIME)
-		return;
-	p->fault_noted = now;
-	speaker_note(p->s, "%s (%s): UPDATE with a fault (%llu so far), %s: %s",
-		     addr_format(&p->conf.remote, a), p->conf.name, (unsigned long long)p->faults,
-		     attr_verdict_name(f->verdict), f->why);
-}
-
-void peer_update(struct peer *p, usec_t now)
-{
-	struct speaker *s = p->s;
-	const struct update *u = &s->update;
-	enum rib_learned learned = RIB_OK;
-
-	for (size_t i = 0; i < ARRAY_SIZE(u->withdrawn); i++)
-		withdraw_all(p, u->withdrawn[i]);
-	if (u->fault.verdict == ATTR_WITHDRAW) {
-		for (size_t i = 0; i < ARRAY_SIZE(u->announced); i++)
-			withdraw_all(p, u->announced[i].nlri);
-	} else if (update_has_routes(u)) {
-		struct attr_set *wire = attr_intern(s->attrs, &u->attrs, &p->codec), *a = received(p, wire);
-		for (size_t i = 0; i < ARRAY_SIZE(u->announced) && learned == RIB_OK; i++)
-			learned = learn_all(p, &u->announced[i], a);
-		attr_unref(s->attrs, a);
-		attr_unref(s->attrs, wire);
-	}
-	if (u->fault.verdict != ATTR_TAKE)
-		note_fault(p, &u->fault, now);
-	if (u->eor)
-		on_eor(p, u->eor, now);
-	counters_changed(p, now);
-	limit_prefixes(p, learned, now);
-}
-
-/* Routes out. */
-
-void peer_send(struct peer *p)
-{
-	if (list_empty(&p->sending))
-		list_add_tail(&p->s->sending, &p->sending);
-}
-
-static void queue_refresh(struct peer *p, uint8_t families, uint8_t subtype)
-{
-	uint8_t bytes[CAPS_FAMILIES * (MSG_HEADER + 4)];
-	struct wr w = wr_to(bytes, sizeof(bytes));
-
-	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1) {
-		struct msg_refresh m = { .family = f, .subtype = subtype };
-		if (families & f)
-			msg_refresh_encode(&m, &w);
-	}
-	if (w.len)
-		conn_queue(p->up, &w);
-}
-
-/* RFC 7313: between a beginning and an end, so that the peer can forget what is not said in between. */
-static void refresh(struct peer *p, usec_t now)
-{
-	if (p->up->agreed.enhanced_refresh) {
-		queue_refresh(p, p->refresh_due, MSG_REFRESH_BEGIN);
-		p->refresh_end |= p->refresh_due;
-		p->refresh_version = rib_version(p->s->rib);
-	}
-	p->refresh_due = 0;
-	p->refreshed = now;
-	export_again(p->out);
-	peer_send(p);
-}
-
-static void on_refresh(struct timer *t, usec_t now)
-{
-	struct peer *p = container_of(t, struct peer, refresh);
-
-	if (p->out)
-		peer_refresh(p, now);
-	speaker_wake(p->s);
-}
-
-void peer_refresh(struct peer *p, usec_t now)
-{
-	/* RFC 7313 4: not before the first End-of-RIB; what was asked for then is under way anyway. One
-	 * answer after the other: begun anew each time it would never end for who reads slowly and asks
-	 * often. */
-	if (!p->refresh_due || timer_armed(&p->refresh) || p->eor_out || p->refresh_end)
-		return;
-	if (now - p->refreshed >= SPEAKER_REFRESH_TIME)
-		refresh(p, now);
-	else
-		timer_start(p->s->timers, &p->refresh, p->refreshed + SPEAKER_REFRESH_TIME);
-}
-
-bool peer_ask_refresh(struct peer *p, usec_t now)
-{
-	if (!p->up || !p->up->agreed.refresh)
-		return false;
-	queue_refresh(p, p->codec.families, MSG_REFRESH_REQUEST);
-	return conn_flush(p->up, now);
-}
-
-/* The peer begins to tell everything again: what it does not repeat until the end is gone. Each beginning is
- * a walk through the table, so it does not begin as often as it likes: then the one before goes on. */
-static void begin_again(struct peer *p, uint8_t family, usec_t now)
-{
-	usec_t *began = &p->began[family == CAPS_V6];
-
-	if (now - *began < SPEAKER_REFRESH_TIME)
-		return;
-	*began = now;
-	mark_stale(p, caps_af(family));
-	p->refreshing |= family;
-	p->stale |= family;
-	*until(p, family) = now + SPEAKER_STALE_EOR;
-	arm_stale(p);
-}
-
-void peer_on_refresh(struct peer *p, const struct msg_refresh *m, usec_t now)
-{
-	uint8_t family = m->family & p->codec.families;
-
-	if (m->subtype == MSG_REFRESH_REQUEST) {
-		p->refresh_due |= family;
-	} else if (!p->up->agreed.enhanced_refresh || !family) {
-		return;
-	} else if (m->subtype == MSG_REFRESH_BEGIN) {
-		begin_again(p, family, now);
-	} else if (p->refreshing & family) {
-		p->refreshing &= (uint8_t)~family;
-		end_stale(p, family);
-		counters_changed(p, now);
-	}
-}
-
-/* While we restart gracefully ourselves, End-of-RIB would make the peer delete what we have not relearned
- * yet. */
-static bool may_end_rib(const struct peer *p)
-{
-	return p->eor_out && (p->s->synced || !p->up->offered.gr) && !export_rewinding(p->out) &&
-	       export_version(p->out) >= p->eor_version;
-}
-
-static bool may_end_refresh(const struct peer *p)
-{
-	return p->refresh_end && !export_rewinding(p->out) && export_version(p->out) >= p->refresh_version;
-}
-
-static void queue_eor(struct peer *p, uint8_t af)
-{
-	uint8_t bytes[MSG_HEADER + 16];
-	struct wr w = wr_to(bytes, sizeof(bytes));
-	struct packer k;
-
-	pack_begin(&k, &w, &p->codec);
-	pack_eor(&k, af);
-	pack_end(&k);
-	conn_queue(p->up, &w);
-	p->updates_out++;
-}
-
-void peer_flush(struct peer *p, usec_t now)
-{
-	uint64_t before = export_updates(p->out);
-
-	list_del(&p->sending); /* a blocked one comes back when it may write, the others when the RIB changes
-				*/
-	if (!p->eor_placed) {
-		p->eor_placed = true;
-		p->eor_version = rib_version(p->s->rib);
-	}
-	if (!conn_flush(p->up, now))
-		return;
-	if (!p->up->blocked && may_end_rib(p)) {
-		for_each_family(p->eor_out, queue_eor, p);
-		p->eor_out = 0;
-		if (!conn_flush(p->up, now))
-			return;
-		peer_refresh(p, now);
-	}
-	if (!p->up->blocked && may_end_refresh(p)) {
-		queue_refresh(p, p->refresh_end, MSG_REFRESH_END);
-		p->refresh_end = 0;
-		if (!conn_flush(p->up, now))
-			return;
-		peer_refresh(p, now);
-	}
-	if (export_updates(p->out) != before)
-		counters_changed(p, now);
 }

@@ -1,6 +1,6 @@
 /*
- * bgp/state: the insides of the speaker, shared by speaker.c (agent and turn), peer.c (sessions and routes)
- * and conn.c (connections); nobody else includes it.
+ * bgp/state: the insides of the speaker, shared by speaker.c (agent and turn), peer.c and its parts (sessions
+ * and routes) and conn.c (connections); nobody else includes it.
  *
  * Invariant: a peer's dialled connection object exists as long as the peer, its accepted one as long as that
  * TCP connection; peer->up is one of them and is Established, or NULL.
@@ -194,7 +194,7 @@ bool conn_flush(struct conn *c, usec_t now);
 void conn_queue(struct conn *c, const struct wr *w); /* for conn_flush() */
 void conn_release(struct conn *c);		     /* frees what it holds; it has no TCP */
 
-/* peer.c */
+/* peer.c: what a peer is and what people see of it, its configuration, OPEN, up and down. */
 struct peer *peer_find(struct speaker *s, const struct addr *remote);
 void peer_state(struct speaker *s, const struct ipc_peer *conf, usec_t now); /* new, or changed */
 void peer_remove(struct peer *p, usec_t now);
@@ -204,26 +204,42 @@ void peer_show(struct peer *p, usec_t now); /* the state may have changed */
 void peer_reason(struct peer *p, const struct cause *why);
 void peer_error(struct peer *p, const struct cause *why, usec_t now);
 uint32_t peer_asn(const struct peer *p); /* ours, on this session */
+bool peer_is_ebgp(const struct peer *p);
 uint16_t peer_hold_time(const struct peer *p);
 struct caps peer_caps(const struct peer *p);
 /* The peer's OPEN came on c and is in *open. */
 void peer_open(struct peer *p, struct conn *c, const struct msg_open *open, usec_t now);
 void peer_up(struct peer *p, struct conn *c, usec_t now);
 void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t now);
-/* Takes the routes of s->update. */
-void peer_update(struct peer *p, usec_t now);
-void peer_refresh(struct peer *p, usec_t now); /* it asked for everything */
-void peer_on_refresh(struct peer *p, const struct msg_refresh *m,
-		     usec_t now);				       /* what it asks for, or tells */
-bool peer_ask_refresh(struct peer *p, usec_t now);		       /* false: it cannot be asked */
 void peer_policy_changed(struct peer *p, uint16_t policy, usec_t now); /* its rules are other ones, or gone */
-void peer_send(struct peer *p);					       /* there may be something to send */
-void peer_flush(struct peer *p, usec_t now);
-void peer_tell(struct peer *p); /* its state is to be told */
+void peer_tell(struct peer *p);					       /* its state is to be told */
+void peer_count(struct peer *p, usec_t now);			       /* its counters are to be told, soon */
 struct cause cease(uint8_t subcode, const char *reason);
-bool peer_knows_notification(const struct conn *c); /* both sides keep routes over a NOTIFICATION */
 uint64_t peer_accept(struct peer *p, const struct addr *local, usec_t now);
 void peer_describe(const struct peer *p, usec_t now, struct ipc_peer_state *ret);
+
+/* peer_in.c: routes in. */
+void peer_update(struct peer *p, usec_t now); /* takes the routes of s->update */
+/* Ends the session if there are more than may be, or could not be learned. */
+void peer_limit(struct peer *p, enum rib_learned learned, usec_t now);
+
+/* peer_out.c: routes out. */
+void peer_send(struct peer *p); /* there may be something to send */
+void peer_flush(struct peer *p, usec_t now);
+void peer_refresh(struct peer *p, usec_t now); /* answers what it has asked for, if it is time */
+void peer_on_refresh(struct peer *p, const struct msg_refresh *m,
+		     usec_t now); /* what it asks for, or tells */
+void peer_on_refresh_due(struct timer *t, usec_t now);
+bool peer_ask_refresh(struct peer *p, usec_t now); /* false: it cannot be asked */
+
+/* peer_stale.c: paths kept over a restart, or while the peer tells everything again. */
+bool peer_knows_notification(const struct conn *c); /* both sides keep routes over a NOTIFICATION */
+bool peer_keeps_routes(const struct conn *c, const struct cause *why);
+void peer_stale_down(struct peer *p, const struct conn *c, usec_t now);	 /* its routes stay for now */
+void peer_stale_up(struct peer *p, const struct caps *caps, usec_t now); /* it is back */
+void peer_stale_again(struct peer *p, uint8_t family, usec_t now); /* it begins to tell everything again */
+void peer_stale_end(struct peer *p, uint8_t families);		   /* what it has not repeated goes */
+void peer_on_stale_end(struct timer *t, usec_t now);
 
 /* speaker.c */
 void speaker_wake(struct speaker *s);
