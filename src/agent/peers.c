@@ -35,8 +35,6 @@ bool peers_mesh(const struct node *me, const struct node *other, uint8_t family,
 		/* Compared as text, as Calico does: the textually larger address dials, the other side waits.
 		 */
 		.passive = strcmp(addr_format(theirs, a), addr_format(mine, b)) > 0,
-		/* Whoever comes up last finds the other listening, whichever of the two waits. */
-		.greet = true,
 	};
 	snprintf(ret->name, sizeof(ret->name), "%s", other->name);
 	return true;

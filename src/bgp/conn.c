@@ -375,15 +375,11 @@ static void do_dial(struct conn *c, const struct cause *why, usec_t now)
 	conn_event(c, FSM_TCP_DOWN, &failed, now);
 }
 
-/* An accepted connection is not made again by us; its end is the end of the object. A greeting is not
- * repeated. */
+/* An accepted connection is not made again by us; its end is the end of the object. */
 static void do_retry(struct conn *c, const struct cause *why, usec_t now)
 {
-	struct cause said = *why;
-
-	said.weak |= c->peer->conf.passive; /* that a greeting found nobody says little */
-	peer_reason(c->peer, &said);
-	if (c->dialled && !c->peer->conf.passive)
+	peer_reason(c->peer, why);
+	if (c->dialled)
 		arm(c, &c->retry, now + fsm_retry_wait(++c->failures, &speaker_of(c)->prng));
 }
 

@@ -90,9 +90,9 @@ uint8_t fsm_error_subcode(enum fsm_state s);
 bool fsm_keeps_dialled(uint32_t my_id, uint32_t my_asn, uint32_t peer_id, uint32_t peer_asn);
 
 /* Timing. Every wait is spread, so that a thousand nodes started together do not move in step. */
-#define FSM_HOLD_LARGE	  (240 * SEC)  /* until the OPEN has come; Calico's peers use the same */
-#define FSM_DIAL_LIMIT	  (5 * SEC)    /* a TCP connection not made by then is tried again */
-#define FSM_RETRY_MIN	  (250 * MSEC) /* one of ours that is starting greets us itself */
+#define FSM_HOLD_LARGE	  (240 * SEC) /* until the OPEN has come; Calico's peers use the same */
+#define FSM_DIAL_LIMIT	  (5 * SEC)   /* a TCP connection not made by then is tried again */
+#define FSM_RETRY_MIN	  (50 * MSEC) /* a node that is starting listens a moment later */
 #define FSM_RETRY_MAX	  (5 * SEC)
 #define FSM_IDLE_HOLD_MIN (250 * MSEC)
 #define FSM_IDLE_HOLD_MAX (30 * SEC)

@@ -287,7 +287,6 @@ static void put_peer(struct wr *w, const struct ipc_msg *m)
 	wr_be32(w, p->remote_asn);
 	wr_be32(w, p->local_asn);
 	put_bool(w, p->passive);
-	put_bool(w, p->greet);
 	wr_u8(w, p->families);
 	put_bool(w, p->client);
 	wr_be16(w, p->hold_time);
@@ -325,7 +324,6 @@ static void get_peer(struct rd *r, struct ipc_msg *m)
 	must(r, p->remote_asn != 0);
 	p->local_asn = rd_be32(r);
 	p->passive = get_bool(r);
-	p->greet = get_bool(r);
 	p->families = get_families(r);
 	must(r, p->families != 0);
 	p->client = get_bool(r);

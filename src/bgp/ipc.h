@@ -110,27 +110,26 @@ struct ipc_peer {
 	struct addr remote, local;	/* local unset = the kernel chooses */
 	uint16_t port;			/* remote port to dial */
 	uint32_t remote_asn, local_asn; /* local_asn 0 = ipc_config.asn */
-	bool passive;			/* never dial ... */
-	bool greet; /* ... but once, when beginning: whoever comes later need not wait to be dialled again */
-	uint8_t families;	 /* IPC_FAMILY_* to negotiate */
-	bool client;		 /* it is a client of ours (route reflection) */
-	uint16_t hold_time;	 /* 0 = ipc_config.hold_time */
-	uint16_t keepalive_time; /* seconds between KEEPALIVEs; 0 = a third of the agreed hold time */
-	bool own_restart_time;	 /* restart_time counts, not ipc_config.restart_time */
-	uint16_t restart_time;	 /* seconds; 0 = no graceful restart with this peer */
-	uint16_t import, export; /* policies, IPC_POLICY_* */
-	uint32_t max_prefixes;	 /* more received ones end the session; 0 = SPEAKER_PEER_PREFIXES */
-	uint8_t allow_own_as;	 /* our AS may be so many times in a received path */
-	uint8_t nexthop_mode;	 /* enum ipc_nexthop_mode */
-	uint8_t role;		 /* enum ipc_role */
-	bool role_strict;	 /* no session with a peer that announces no role */
-	uint8_t add_path_recv;	 /* IPC_FAMILY_* in which more than one path is taken (RFC 7911) */
-	uint8_t add_path_send;	 /* ... and told */
-	bool ext_nexthop;	 /* IPv4 routes may have IPv6 next hops (RFC 8950) */
-	bool ext_message;	 /* messages up to 65535 bytes (RFC 8654) */
-	uint8_t ttl;		 /* of what is sent; 0 = the kernel's default */
-	uint8_t ttl_security;	 /* GTSM (RFC 5082): at most so many hops away, 255 is sent; 0 = off */
-	bool shutdown;		 /* no session: Cease/Administrative Shutdown with text (RFC 9003) */
+	bool passive;			/* never dial */
+	uint8_t families;		/* IPC_FAMILY_* to negotiate */
+	bool client;			/* it is a client of ours (route reflection) */
+	uint16_t hold_time;		/* 0 = ipc_config.hold_time */
+	uint16_t keepalive_time;	/* seconds between KEEPALIVEs; 0 = a third of the agreed hold time */
+	bool own_restart_time;		/* restart_time counts, not ipc_config.restart_time */
+	uint16_t restart_time;		/* seconds; 0 = no graceful restart with this peer */
+	uint16_t import, export;	/* policies, IPC_POLICY_* */
+	uint32_t max_prefixes;		/* more received ones end the session; 0 = SPEAKER_PEER_PREFIXES */
+	uint8_t allow_own_as;		/* our AS may be so many times in a received path */
+	uint8_t nexthop_mode;		/* enum ipc_nexthop_mode */
+	uint8_t role;			/* enum ipc_role */
+	bool role_strict;		/* no session with a peer that announces no role */
+	uint8_t add_path_recv;		/* IPC_FAMILY_* in which more than one path is taken (RFC 7911) */
+	uint8_t add_path_send;		/* ... and told */
+	bool ext_nexthop;		/* IPv4 routes may have IPv6 next hops (RFC 8950) */
+	bool ext_message;		/* messages up to 65535 bytes (RFC 8654) */
+	uint8_t ttl;			/* of what is sent; 0 = the kernel's default */
+	uint8_t ttl_security;		/* GTSM (RFC 5082): at most so many hops away, 255 is sent; 0 = off */
+	bool shutdown;			/* no session: Cease/Administrative Shutdown with text (RFC 9003) */
 	char text[IPC_TEXT_MAX];
 	char password[IPC_PASS_MAX]; /* TCP MD5 key (RFC 2385); "" = none */
 	char name[IPC_NAME_MAX];     /* for people: "node3" */

@@ -171,8 +171,7 @@ static void start(struct peer *p, usec_t now)
 {
 	struct cause why = { 0 };
 
-	bool waits = p->conf.passive && !p->conf.greet;
-	conn_event(&p->dialled, waits ? FSM_START_PASSIVE : FSM_START, &why, now);
+	conn_event(&p->dialled, p->conf.passive ? FSM_START_PASSIVE : FSM_START, &why, now);
 }
 
 static bool is_alive(const struct conn *c)
@@ -366,7 +365,7 @@ static bool same_session(const struct ipc_peer *a, const struct ipc_peer *b)
 
 static bool same_dialling(const struct ipc_peer *a, const struct ipc_peer *b)
 {
-	return a->port == b->port && a->passive == b->passive && a->greet == b->greet;
+	return a->port == b->port && a->passive == b->passive;
 }
 
 static bool same_import(const struct ipc_peer *a, const struct ipc_peer *b)

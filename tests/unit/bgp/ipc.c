@@ -46,7 +46,6 @@ static void fill_peer(struct prng *r, struct ipc_peer *p)
 	p->remote_asn = 1 + (uint32_t)prng_below(r, UINT32_MAX - 1);
 	p->local_asn = (uint32_t)prng_next(r);
 	p->passive = prng_below(r, 2);
-	p->greet = prng_below(r, 2);
 	p->client = prng_below(r, 2);
 	p->families = (uint8_t)(1 + prng_below(r, 3));
 	p->hold_time = prng_below(r, 2) ? 0 : (uint16_t)(3 + prng_below(r, 65000));
