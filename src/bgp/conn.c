@@ -378,7 +378,7 @@ static void do_dial(struct conn *c, const struct cause *why, usec_t now)
 /* An accepted connection is not made again by us; its end is the end of the object. */
 static void do_retry(struct conn *c, const struct cause *why, usec_t now)
 {
-	peer_reason(c->peer, why);
+	peer_reason(c->peer, why, now);
 	if (c->dialled)
 		arm(c, &c->retry, now + fsm_retry_wait(++c->failures, &speaker_of(c)->prng));
 }

@@ -91,12 +91,18 @@ void peer_show(struct peer *p, usec_t now)
 
 	if (s == p->shown)
 		return;
+	bool news = s == FSM_ESTABLISHED || p->shown == FSM_ESTABLISHED;
 	p->shown = s;
 	p->since = now;
-	peer_tell(p);
+	/* The way there is a matter of milliseconds, or goes round and round: nobody has to hear of each
+	 * step. */
+	if (news)
+		peer_tell(p);
+	else
+		peer_count(p, now);
 }
 
-void peer_reason(struct peer *p, const struct cause *why)
+void peer_reason(struct peer *p, const struct cause *why, usec_t now)
 {
 	if (!why->reason[0] || (why->weak && p->strong))
 		return;
@@ -104,7 +110,7 @@ void peer_reason(struct peer *p, const struct cause *why)
 	if (strcmp(p->reason, why->reason) == 0)
 		return;
 	memcpy(p->reason, why->reason, sizeof(p->reason));
-	peer_tell(p);
+	peer_count(p, now);
 }
 
 static uint16_t agreed_of(const struct conn *c)
@@ -221,7 +227,7 @@ void peer_error(struct peer *p, const struct cause *why, usec_t now)
 	if (p->errors < 32)
 		p->errors++;
 	p->damped = is_repeatable(&why->notify) || p->brief >= SPEAKER_BRIEF_MAX;
-	peer_reason(p, why);
+	peer_reason(p, why, now);
 }
 
 static void stop(struct peer *p, const struct cause *why, usec_t now)
@@ -266,7 +272,7 @@ static void begin(struct peer *p, usec_t now)
 	if (!p->s->configured)
 		return;
 	if (p->conf.shutdown) {
-		peer_reason(p, &why);
+		peer_reason(p, &why, now);
 		return;
 	}
 	p->wanted = true;
@@ -679,7 +685,7 @@ void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t n
 		peer_stale_down(p, c, now);
 	else
 		forget_all(p);
-	peer_reason(p, why);
+	peer_reason(p, why, now);
 	peer_tell(p);
 	speaker_check_sync(s, now);
 	char a[ADDR_STR_MAX];

@@ -201,7 +201,7 @@ void peer_remove(struct peer *p, usec_t now);
 void peer_reset(struct peer *p, const struct cause *why, usec_t now); /* end the session, begin anew */
 void peer_keep_going(struct peer *p, usec_t now);
 void peer_show(struct peer *p, usec_t now); /* the state may have changed */
-void peer_reason(struct peer *p, const struct cause *why);
+void peer_reason(struct peer *p, const struct cause *why, usec_t now);
 void peer_error(struct peer *p, const struct cause *why, usec_t now);
 uint32_t peer_asn(const struct peer *p); /* ours, on this session */
 bool peer_is_ebgp(const struct peer *p);
@@ -213,7 +213,7 @@ void peer_up(struct peer *p, struct conn *c, usec_t now);
 void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t now);
 void peer_policy_changed(struct peer *p, uint16_t policy, usec_t now); /* its rules are other ones, or gone */
 void peer_tell(struct peer *p);					       /* its state is to be told */
-void peer_count(struct peer *p, usec_t now);			       /* its counters are to be told, soon */
+void peer_count(struct peer *p, usec_t now); /* its counters, or how far it is, are to be told soon */
 struct cause cease(uint8_t subcode, const char *reason);
 uint64_t peer_accept(struct peer *p, const struct addr *local, usec_t now);
 void peer_describe(const struct peer *p, usec_t now, struct ipc_peer_state *ret);
