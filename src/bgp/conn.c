@@ -182,10 +182,10 @@ static void send_hold(struct conn *c, usec_t now)
 }
 
 /* Hands bytes to TCP; sets blocked if not all were taken. Negative if the connection is broken. */
-static ssize_t hand_over(struct conn *c, const uint8_t *bytes, size_t n, usec_t now)
+static ssize_t hand_over(struct conn *c, const uint8_t *bytes, size_t n, bool more, usec_t now)
 {
 	struct speaker *s = speaker_of(c);
-	ssize_t k = s->io.send(s->io.arg, c->id, bytes, n);
+	ssize_t k = s->io.send(s->io.arg, c->id, bytes, n, more);
 
 	if (k < 0)
 		return k;
@@ -196,9 +196,21 @@ static ssize_t hand_over(struct conn *c, const uint8_t *bytes, size_t n, usec_t 
 	return k;
 }
 
+/* Is more to follow at once? Routes behind a KEEPALIVE; or, where the peer has dialled and its OPEN is on the
+ * way, the KEEPALIVE that answers it behind our OPEN. One segment less is a good part of what a session's way
+ * up costs. */
+static bool more_follows(const struct conn *c)
+{
+	struct out *o = out_of(c);
+	const uint8_t *bytes;
+	size_t n;
+
+	return o ? export_next(o, &bytes, &n) : !c->dialled && c->state == FSM_OPENSENT;
+}
+
 static int send_queue(struct conn *c, usec_t now)
 {
-	ssize_t k = hand_over(c, c->queue, c->nqueue, now);
+	ssize_t k = hand_over(c, c->queue, c->nqueue, more_follows(c), now);
 
 	if (k < 0)
 		return (int)k;
@@ -218,7 +230,7 @@ static int send_routes(struct conn *c, struct out *o, usec_t now, bool *done)
 	*done = !export_next(o, &bytes, &n);
 	if (*done)
 		return 0;
-	ssize_t k = hand_over(c, bytes, n, now);
+	ssize_t k = hand_over(c, bytes, n, false, now);
 	if (k < 0)
 		return (int)k;
 	export_sent(o, (size_t)k);
@@ -430,7 +442,8 @@ static void do_send_keepalive(struct conn *c, const struct cause *why, usec_t no
 		return; /* what waits already says the same (before, it may be the OPEN) */
 	msg_keepalive_encode(&w);
 	conn_queue(c, &w);
-	conn_flush(c, now);
+	if (!c->reading)
+		conn_flush(c, now);
 }
 
 static void do_hold_again(struct conn *c, const struct cause *why, usec_t now)
@@ -659,6 +672,30 @@ static ssize_t complete_partial(struct speaker *s, uint64_t id, const uint8_t *b
 	return (ssize_t)more;
 }
 
+/* Every message of these bytes. Returns the connection, or NULL if it is over. */
+static struct conn *read_all(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, usec_t now)
+{
+	struct conn *c;
+
+	while (n > 0 && (c = conn_find(s, id))) {
+		ssize_t k = c->partial ? complete_partial(s, id, bytes, n, now)
+				       : take_message(s, id, bytes, n, now);
+		if (k < 0)
+			return NULL;
+		if (k == 0) {
+			/* Less than one message is left; msg_next() has refused lengths above the limit. */
+			CHECK(n < longest(c));
+			c->partial = xmalloc(n);
+			memcpy(c->partial, bytes, n);
+			c->npartial = n;
+			return c;
+		}
+		bytes += k;
+		n -= (size_t)k;
+	}
+	return conn_find(s, id);
+}
+
 void conn_data(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, usec_t now)
 {
 	struct conn *c = conn_find(s, id);
@@ -666,20 +703,16 @@ void conn_data(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, u
 	if (!c)
 		return;
 	conn_begin(c, now);
-	while (n > 0 && (c = conn_find(s, id))) {
-		ssize_t k = c->partial ? complete_partial(s, id, bytes, n, now)
-				       : take_message(s, id, bytes, n, now);
-		if (k < 0)
-			return;
-		if (k == 0) {
-			/* Less than one message is left; msg_next() has refused lengths above the limit. */
-			CHECK(n < longest(c));
-			c->partial = xmalloc(n);
-			memcpy(c->partial, bytes, n);
-			c->npartial = n;
-			return;
-		}
-		bytes += k;
-		n -= (size_t)k;
-	}
+	c = conn_find(s, id);
+	if (!c)
+		return;
+	c->reading = true;
+	c = read_all(s, id, bytes, n, now);
+	if (!c)
+		return;
+	c->reading = false;
+	if (c->nqueue && c->peer->up == c)
+		peer_send(c->peer); /* with the routes, at the end of the turn */
+	else if (c->nqueue)
+		conn_flush(c, now);
 }

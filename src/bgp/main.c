@@ -38,9 +38,9 @@ static int io_dial(void *arg, uint64_t conn, const struct ipc_peer *peer)
 	return sessions_dial(((struct edge *)arg)->sessions, conn, peer);
 }
 
-static ssize_t io_send(void *arg, uint64_t conn, const void *bytes, size_t n)
+static ssize_t io_send(void *arg, uint64_t conn, const void *bytes, size_t n, bool more)
 {
-	return sessions_send(((struct edge *)arg)->sessions, conn, bytes, n);
+	return sessions_send(((struct edge *)arg)->sessions, conn, bytes, n, more);
 }
 
 static void io_close(void *arg, uint64_t conn)

@@ -173,13 +173,13 @@ void sessions_adopt(struct sessions *ss, uint64_t conn, int fd)
 }
 
 /* syscalls: sendto */
-ssize_t sessions_send(void *arg, uint64_t conn, const void *bytes, size_t n)
+ssize_t sessions_send(void *arg, uint64_t conn, const void *bytes, size_t n, bool more)
 {
 	struct session *s = session_find(arg, conn);
 
 	if (!s)
 		return -EPIPE;
-	ssize_t k = send(s->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t k = send(s->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
 	if (k < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
 		return -errno;
 	if (k < 0)

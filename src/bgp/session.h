@@ -25,7 +25,7 @@ void sessions_free(struct sessions *ss);
 
 /* The functions of struct speaker_io; arg is the struct sessions. */
 int sessions_dial(void *arg, uint64_t conn, const struct ipc_peer *peer);
-ssize_t sessions_send(void *arg, uint64_t conn, const void *bytes, size_t n);
+ssize_t sessions_send(void *arg, uint64_t conn, const void *bytes, size_t n, bool more);
 void sessions_close(void *arg, uint64_t conn);
 
 /* An accepted socket that the speaker has given the number conn; takes fd. It gets what its peer asks for; a

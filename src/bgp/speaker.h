@@ -28,8 +28,8 @@ struct speaker_io {
 	 * never used twice. */
 	int (*dial)(void *arg, uint64_t conn, const struct ipc_peer *peer);
 	/* Queue bytes for sending: returns how many were taken (possibly fewer, then speaker_on_writable()
-	 * follows), or -errno. */
-	ssize_t (*send)(void *arg, uint64_t conn, const void *bytes, size_t n);
+	 * follows), or -errno. more: they may wait for others that follow at once, for 200 ms at most. */
+	ssize_t (*send)(void *arg, uint64_t conn, const void *bytes, size_t n, bool more);
 	/* Close; nothing more arrives for conn. Bytes already taken by send are still delivered if possible.
 	 */
 	void (*close)(void *arg, uint64_t conn);

@@ -54,6 +54,7 @@ struct conn {
 	struct list fresh; /* accepted, not yet begun */
 	bool dialled;
 	bool blocked; /* speaker_on_writable() will come */
+	bool reading; /* what it queues is sent when all that came is read */
 	enum fsm_state state;
 	struct addr local;
 	usec_t since; /* an accepted one: when it came */

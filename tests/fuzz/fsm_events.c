@@ -130,7 +130,7 @@ static int on_dial(void *arg, uint64_t conn, const struct ipc_peer *peer)
 	return add(arg, conn, true);
 }
 
-static ssize_t on_send(void *arg, uint64_t conn, const void *bytes, size_t n)
+static ssize_t on_send(void *arg, uint64_t conn, const void *bytes, size_t n, bool more)
 {
 	struct world *w = arg;
 	size_t i = find(w, conn);

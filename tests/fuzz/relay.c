@@ -169,7 +169,7 @@ static int peer_of(struct world *w, uint64_t conn)
 	return i;
 }
 
-static ssize_t on_send(void *arg, uint64_t conn, const void *bytes, size_t n)
+static ssize_t on_send(void *arg, uint64_t conn, const void *bytes, size_t n, bool more)
 {
 	struct world *w = arg;
 	int i = peer_of(w, conn);

@@ -385,7 +385,7 @@ static int io_dial(void *arg, uint64_t conn, const struct ipc_peer *peer)
 	return tcp_dial(arg, conn, peer);
 }
 
-static ssize_t io_send(void *arg, uint64_t conn, const void *bytes, size_t len)
+static ssize_t io_send(void *arg, uint64_t conn, const void *bytes, size_t len, bool more)
 {
 	return tcp_send(arg, conn, bytes, len);
 }

@@ -50,7 +50,7 @@ static struct net_pipe *find(struct net_node *n, uint64_t conn, int *end)
 	return NULL;
 }
 
-static ssize_t on_send(void *arg, uint64_t conn, const void *bytes, size_t n)
+static ssize_t on_send(void *arg, uint64_t conn, const void *bytes, size_t n, bool more)
 {
 	int end;
 	struct net_pipe *p = find(arg, conn, &end);
