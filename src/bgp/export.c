@@ -462,7 +462,7 @@ static void gather_all(struct exports *x, struct group *g, uint32_t idx, const s
 /* Sorts what stands behind version from into buckets and withdrawals; returns the version reached. */
 static uint64_t gather(struct exports *x, struct group *g, uint64_t from)
 {
-	const struct journal *j = rib_journal(x->rib, g->view);
+	struct journal *j = rib_journal(x->rib, g->view);
 	uint64_t to = from, abreast = g->view == RIB_VIEW_ALL ? group_abreast(x, g) : 0;
 	uint32_t idx = journal_after(j, from);
 	size_t bytes = 0;
@@ -480,6 +480,7 @@ static uint64_t gather(struct exports *x, struct group *g, uint64_t from)
 			gather_best(x, g, idx, &p, &bytes);
 		bytes += 1 + addr_size(p.addr.family);
 	}
+	journal_remember(j, to, idx);
 	/* At the end of the list also those changes are passed whose tombstones are gone. */
 	return idx == RIB_NONE ? rib_version(x->rib) : to;
 }
@@ -612,7 +613,6 @@ static struct chunk *chunk_new(struct exports *x, struct group *g, uint64_t from
 	c->skips = copy(x->skips, x->nskips * sizeof(*x->skips));
 	c->nskips = x->nskips;
 	c->messages = k.messages;
-	journal_remember(rib_journal(x->rib, g->view), c->to);
 	list_add_tail(&g->chunks, &c->node);
 	x->nchunks++;
 	return c;
@@ -696,7 +696,7 @@ static bool has_news(struct out *o)
 
 	if (o->version >= newest)
 		return false;
-	if (journal_after(rib_journal(o->x->rib, o->group->view), o->version) != RIB_NONE)
+	if (journal_has_after(rib_journal(o->x->rib, o->group->view), o->version))
 		return true;
 	o->version = o->abreast = newest;
 	return false;

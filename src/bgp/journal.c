@@ -74,9 +74,14 @@ uint64_t journal_version_of(const struct journal *j, uint32_t i)
 	return i < j->n ? j->nodes[i].version : 0;
 }
 
+bool journal_has_after(const struct journal *j, uint64_t v)
+{
+	return j->tail != JOURNAL_NONE && j->nodes[j->tail].version > v;
+}
+
 uint32_t journal_after(const struct journal *j, uint64_t v)
 {
-	if (j->tail == JOURNAL_NONE || j->nodes[j->tail].version <= v)
+	if (!journal_has_after(j, v))
 		return JOURNAL_NONE;
 	if (v == 0 || j->nodes[j->head].version > v)
 		return j->head;
@@ -91,10 +96,8 @@ uint32_t journal_after(const struct journal *j, uint64_t v)
 }
 
 /* A remembered place at the end of the list is worth nothing: from the tail it is found at once. */
-void journal_remember(struct journal *j, uint64_t v)
+void journal_remember(struct journal *j, uint64_t v, uint32_t at)
 {
-	uint32_t at = journal_after(j, v);
-
 	for (size_t i = 0; i < JOURNAL_WALKS; i++)
 		if (j->walks[i].at != JOURNAL_NONE && j->walks[i].version == v)
 			return;

@@ -7,6 +7,7 @@
  * Invariant: versions grow along the list; a thing stands in it at most once.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,9 +33,10 @@ void journal_stamp(struct journal *j, uint32_t i, uint64_t version);
 void journal_drop(struct journal *j, uint32_t i);
 
 /* The first thing that changed after version v, or JOURNAL_NONE; then the one behind a thing. */
+bool journal_has_after(const struct journal *j, uint64_t v);
 uint32_t journal_after(const struct journal *j, uint64_t v);
 uint32_t journal_behind(const struct journal *j, uint32_t i);
 uint64_t journal_version_of(const struct journal *j, uint32_t i); /* 0: does not stand in the list */
-/* A reader stopped at version v and will go on from there: makes the next journal_after(j, v) cheap. */
-void journal_remember(struct journal *j, uint64_t v);
+/* A reader stopped at version v and will go on with thing `at`: makes the next journal_after(j, v) cheap. */
+void journal_remember(struct journal *j, uint64_t v, uint32_t at);
 size_t journal_bytes(const struct journal *j);

@@ -397,7 +397,7 @@ static void read_some(struct world *w, enum rib_view v, unsigned max)
 	}
 	if (idx == JOURNAL_NONE)
 		w->seen[v] = rib_version(w->rib); /* what else has changed is of the other view */
-	journal_remember(j, w->seen[v]);
+	journal_remember(j, w->seen[v], idx);
 }
 
 static void read_told(struct world *w)

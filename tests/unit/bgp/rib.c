@@ -263,7 +263,7 @@ static void read_some(struct world *w, struct reader *rd, unsigned max)
 		if (best)
 			*b = (struct belief){ best->peer, best->attr, rib_nexthop(w->rib, best) };
 	}
-	journal_remember(rib_journal(w->rib, RIB_VIEW_BEST), rd->version);
+	journal_remember(rib_journal(w->rib, RIB_VIEW_BEST), rd->version, idx);
 }
 
 static void read_told(struct world *w)
