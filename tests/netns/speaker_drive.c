@@ -1,29 +1,51 @@
 /*
- * The speaker without an agent: starts speaker_main() in a child, says to it what standard input says, line
- *by line, and prints what it answers. For interoperability tests and benchmarks.
+ * The speaker without an agent: starts speaker_main() in a child, says to it what standard input
+ * says, line by line, and prints what it answers. For interoperability tests and benchmarks.
  *
  *	speaker_drive SOCKET [debug]
  *
+ * Lines, as they may stand in any order:
+ *
  *	config ASN ROUTER-ID [hold SECONDS] [restart SECONDS] [cluster ID]
- *	peer ADDRESS ASN [WORDS]	local ADDRESS, port N, passive, client, v4, v6, both, name NAME, hold
- *N, keepalive N, restart N, import N, export N, max N, allow-own-as N, next-hop self|keep, role NAME,
- *role-strict, add-path recv|send|both, ext-nexthop, ext-message, ttl N, gtsm N, local-as N, password KEY,
- *		shutdown TEXT (the rest of the line). Without import and export everything passes (1); 0 is
- *RFC 8212. peer-gone ADDRESS policy ID accept|reject [NAME]	of what no rule decides; then its rules, then
- *policy-end ID rule ID accept|reject|next [WORDS]	v4, v6, in|equal|not-in|not-equal PREFIX, len MIN MAX,
- *bgp, own, ebgp, ibgp, community A:B[:C], pref N, path A,B,..., dev PATTERN; then add A:B[:C], prepend
- *A,B,..., set-pref N, set-med N policy-end ID policy-gone ID nexthop ADDRESS up|down [metric N] [dev NAME]
- *	refresh ADDRESS [out]
- *	reset ADDRESS [TEXT]
+ *	listen PORT			on every address, IPv4 and IPv6
+ *	peer ADDRESS ASN [WORDS]	a new one, or what it shall be from now on
+ *	peer-gone ADDRESS
  *	origin PREFIX [via ADDRESS]
  *	origin-gone PREFIX
- *	listen PORT
- *	stated
- *	dump [PREFIX]
- *	quiet		from now on print only what is said of peers
- *	reachable	answer every watch at once: up
- *	reconnect	as an agent that was restarted
+ *	policy ID accept|reject [NAME]	of what no rule decides; its rules follow
+ *	rule ID accept|reject|next [WORDS]
+ *	policy-end ID			from now on the policy holds
+ *	policy-gone ID
+ *	nexthop ADDRESS up|down [metric N] [dev NAME]
+ *	stated				that was all: what was not said again goes
+ *	refresh ADDRESS [out]		ask the peer, or tell it everything again
+ *	reset ADDRESS [TEXT]
+ *	dump [PREFIX]			the paths of a prefix, or of all
+ *	reachable			answer every watch at once: up
+ *	quiet				from now on print only what is said of peers
+ *	reconnect			as an agent that was restarted
  *	quit [kill]
+ *
+ * Words of a peer:
+ *
+ *	v4, v6, both			families; else that of its address
+ *	local ADDRESS, port N, passive, client, name NAME
+ *	hold N, keepalive N, restart N	seconds
+ *	import N, export N		policies; without them everything passes (1),
+ *					0 is RFC 8212
+ *	max N, allow-own-as N, local-as N
+ *	next-hop self|keep
+ *	role provider|rs|rs-client|customer|peer, role-strict
+ *	add-path recv|send|both, ext-nexthop, ext-message
+ *	ttl N, gtsm N, password KEY
+ *	shutdown TEXT			the last one: the rest of the line
+ *
+ * Words of a rule: what it asks, then what it changes:
+ *
+ *	v4, v6, bgp, own, ebgp, ibgp
+ *	equal|not-equal|in|not-in PREFIX, len MIN MAX
+ *	community A:B[:C], pref N, path A,B,..., dev PATTERN
+ *	add A:B[:C], prepend A,B,..., set-pref N, set-med N
  *
  * Each printed line begins with the time in microseconds of CLOCK_REALTIME.
  */
