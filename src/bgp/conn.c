@@ -196,16 +196,13 @@ static ssize_t hand_over(struct conn *c, const uint8_t *bytes, size_t n, bool mo
 	return k;
 }
 
-/* Is more to follow at once? Routes behind a KEEPALIVE; or, where the peer has dialled and its OPEN is on the
- * way, the KEEPALIVE that answers it behind our OPEN. One segment less is a good part of what a session's way
- * up costs. */
+/* Where the peer has dialled, its OPEN is on the way: ours waits for the KEEPALIVE that answers it. One
+ * segment less is a good part of what a session's way up costs. (A KEEPALIVE does not wait for the routes
+ * behind it: FRR 8.4, when it has restarted, takes End-of-RIB in the same breath as an order to end its own
+ * table before it has one.) */
 static bool more_follows(const struct conn *c)
 {
-	struct out *o = out_of(c);
-	const uint8_t *bytes;
-	size_t n;
-
-	return o ? export_next(o, &bytes, &n) : !c->dialled && c->state == FSM_OPENSENT;
+	return !c->dialled && c->state == FSM_OPENSENT;
 }
 
 static int send_queue(struct conn *c, usec_t now)
@@ -390,7 +387,7 @@ static void do_dial(struct conn *c, const struct cause *why, usec_t now)
 /* An accepted connection is not made again by us; its end is the end of the object. */
 static void do_retry(struct conn *c, const struct cause *why, usec_t now)
 {
-	peer_reason(c->peer, why, now);
+	peer_reason(c->peer, why);
 	if (c->dialled)
 		arm(c, &c->retry, now + fsm_retry_wait(++c->failures, &speaker_of(c)->prng));
 }
@@ -442,8 +439,7 @@ static void do_send_keepalive(struct conn *c, const struct cause *why, usec_t no
 		return; /* what waits already says the same (before, it may be the OPEN) */
 	msg_keepalive_encode(&w);
 	conn_queue(c, &w);
-	if (!c->reading)
-		conn_flush(c, now);
+	conn_flush(c, now);
 }
 
 static void do_hold_again(struct conn *c, const struct cause *why, usec_t now)
@@ -672,30 +668,6 @@ static ssize_t complete_partial(struct speaker *s, uint64_t id, const uint8_t *b
 	return (ssize_t)more;
 }
 
-/* Every message of these bytes. Returns the connection, or NULL if it is over. */
-static struct conn *read_all(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, usec_t now)
-{
-	struct conn *c;
-
-	while (n > 0 && (c = conn_find(s, id))) {
-		ssize_t k = c->partial ? complete_partial(s, id, bytes, n, now)
-				       : take_message(s, id, bytes, n, now);
-		if (k < 0)
-			return NULL;
-		if (k == 0) {
-			/* Less than one message is left; msg_next() has refused lengths above the limit. */
-			CHECK(n < longest(c));
-			c->partial = xmalloc(n);
-			memcpy(c->partial, bytes, n);
-			c->npartial = n;
-			return c;
-		}
-		bytes += k;
-		n -= (size_t)k;
-	}
-	return conn_find(s, id);
-}
-
 void conn_data(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, usec_t now)
 {
 	struct conn *c = conn_find(s, id);
@@ -703,16 +675,20 @@ void conn_data(struct speaker *s, uint64_t id, const uint8_t *bytes, size_t n, u
 	if (!c)
 		return;
 	conn_begin(c, now);
-	c = conn_find(s, id);
-	if (!c)
-		return;
-	c->reading = true;
-	c = read_all(s, id, bytes, n, now);
-	if (!c)
-		return;
-	c->reading = false;
-	if (c->nqueue && c->peer->up == c)
-		peer_send(c->peer); /* with the routes, at the end of the turn */
-	else if (c->nqueue)
-		conn_flush(c, now);
+	while (n > 0 && (c = conn_find(s, id))) {
+		ssize_t k = c->partial ? complete_partial(s, id, bytes, n, now)
+				       : take_message(s, id, bytes, n, now);
+		if (k < 0)
+			return;
+		if (k == 0) {
+			/* Less than one message is left; msg_next() has refused lengths above the limit. */
+			CHECK(n < longest(c));
+			c->partial = xmalloc(n);
+			memcpy(c->partial, bytes, n);
+			c->npartial = n;
+			return;
+		}
+		bytes += k;
+		n -= (size_t)k;
+	}
 }

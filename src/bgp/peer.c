@@ -53,8 +53,11 @@ struct caps peer_caps(const struct peer *p)
 	c.add_path_send = p->conf.add_path_send & p->conf.families;
 	if (p->conf.role && peer_is_ebgp(p))
 		c.role = (uint8_t)(p->conf.role - 1);
+	/* Also without a time: it says that we send End-of-RIB and want the peer's. FRR answers no
+	 * ROUTE-REFRESH before its own, which it sends only to those who announce this. */
+	c.gr = true;
 	if (restart_time(p)) {
-		c.gr = c.gr_notification = true;
+		c.gr_notification = true;
 		c.gr_restarting = !p->s->synced;
 		c.gr_time = restart_time(p);
 		c.gr_families = c.gr_forwarding = p->conf.families;
@@ -102,7 +105,7 @@ void peer_show(struct peer *p, usec_t now)
 		peer_count(p, now);
 }
 
-void peer_reason(struct peer *p, const struct cause *why, usec_t now)
+void peer_reason(struct peer *p, const struct cause *why)
 {
 	if (!why->reason[0] || (why->weak && p->strong))
 		return;
@@ -110,7 +113,7 @@ void peer_reason(struct peer *p, const struct cause *why, usec_t now)
 	if (strcmp(p->reason, why->reason) == 0)
 		return;
 	memcpy(p->reason, why->reason, sizeof(p->reason));
-	peer_count(p, now);
+	peer_tell(p);
 }
 
 static uint16_t agreed_of(const struct conn *c)
@@ -127,7 +130,7 @@ static uint16_t agreed_of(const struct conn *c)
 		{ IPC_AGREED_EXT_NEXTHOP, c->agreed.ext_nexthop },
 		{ IPC_AGREED_ADD_PATH_IN, c->agreed.add_path_in },
 		{ IPC_AGREED_ADD_PATH_OUT, c->agreed.add_path_out },
-		{ IPC_AGREED_GR, o->gr && t->gr },
+		{ IPC_AGREED_GR, o->gr_families && t->gr },
 		{ IPC_AGREED_GR_NOTIFICATION, peer_knows_notification(c) },
 		{ IPC_AGREED_LLGR, o->llgr && t->llgr },
 		{ IPC_AGREED_ROLE, o->role != CAPS_ROLE_NONE && t->role != CAPS_ROLE_NONE },
@@ -227,7 +230,7 @@ void peer_error(struct peer *p, const struct cause *why, usec_t now)
 	if (p->errors < 32)
 		p->errors++;
 	p->damped = is_repeatable(&why->notify) || p->brief >= SPEAKER_BRIEF_MAX;
-	peer_reason(p, why, now);
+	peer_reason(p, why);
 }
 
 static void stop(struct peer *p, const struct cause *why, usec_t now)
@@ -272,7 +275,7 @@ static void begin(struct peer *p, usec_t now)
 	if (!p->s->configured)
 		return;
 	if (p->conf.shutdown) {
-		peer_reason(p, &why, now);
+		peer_reason(p, &why);
 		return;
 	}
 	p->wanted = true;
@@ -555,7 +558,7 @@ static bool is_replaced(struct peer *p, usec_t now)
 	struct conn *c = p->up;
 
 	why.tcp_only = true;
-	if (c->offered.gr && c->open.caps.gr && now - p->since >= SPEAKER_YOUNG) {
+	if (c->offered.gr_families && c->open.caps.gr && now - p->since >= SPEAKER_YOUNG) {
 		conn_event(c, FSM_TCP_DOWN, &why, now);
 		return true;
 	}
@@ -685,7 +688,7 @@ void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t n
 		peer_stale_down(p, c, now);
 	else
 		forget_all(p);
-	peer_reason(p, why, now);
+	peer_reason(p, why);
 	peer_tell(p);
 	speaker_check_sync(s, now);
 	char a[ADDR_STR_MAX];

@@ -163,7 +163,7 @@ static enum rib_learned learn_all(struct peer *p, const struct update_reach *rea
 static void on_eor(struct peer *p, uint8_t family, usec_t now)
 {
 	p->eor_in &= (uint8_t)~family;
-	peer_stale_end(p, family);
+	peer_stale_told(p, family, now);
 	speaker_check_sync(p->s, now);
 }
 

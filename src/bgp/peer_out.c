@@ -89,7 +89,7 @@ void peer_on_refresh(struct peer *p, const struct msg_refresh *m, usec_t now)
  * yet. */
 static bool may_end_rib(const struct peer *p)
 {
-	return p->eor_out && (p->s->synced || !p->up->offered.gr) && !export_rewinding(p->out) &&
+	return p->eor_out && (p->s->synced || !p->up->offered.gr_families) && !export_rewinding(p->out) &&
 	       export_version(p->out) >= p->eor_version;
 }
 

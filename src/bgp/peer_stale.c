@@ -55,6 +55,16 @@ static void arm_stale(struct peer *p)
 		timer_stop(&p->stale_end);
 }
 
+/* End-of-RIB: what was not repeated goes, a moment later. A restarted FRR 8.4 says it now and then before its
+ * routes, which then follow within that moment; taken at its word it would lose packets. */
+void peer_stale_told(struct peer *p, uint8_t families, usec_t now)
+{
+	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
+		if (p->stale & families & f)
+			*until(p, f) = now + SPEAKER_STALE_MORE;
+	arm_stale(p);
+}
+
 static struct attr_set *make_llgr(void *arg, struct attr_set *a)
 {
 	static const uint32_t stale = ATTR_COMMUNITY_LLGR_STALE;
@@ -142,14 +152,14 @@ void peer_stale_down(struct peer *p, const struct conn *c, usec_t now)
 
 bool peer_knows_notification(const struct conn *c)
 {
-	return c->offered.gr && c->open.caps.gr && c->offered.gr_notification && c->open.caps.gr_notification;
+	return c->open.caps.gr && c->offered.gr_notification && c->open.caps.gr_notification;
 }
 
 /* RFC 4724: when only TCP was lost. RFC 8538: over a NOTIFICATION of either side too, unless it is a hard
  * one. */
 bool peer_keeps_routes(const struct conn *c, const struct cause *why)
 {
-	if (!c->offered.gr || !c->open.caps.gr || why->hard)
+	if (!c->offered.gr_families || !c->open.caps.gr || why->hard)
 		return false;
 	return why->tcp_only || (peer_knows_notification(c) && (why->told || why->notify.code));
 }

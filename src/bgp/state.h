@@ -40,7 +40,9 @@
 #define SPEAKER_BRIEF	   (1 * SEC)  /* a session that ends within this time was a brief one ... */
 #define SPEAKER_BRIEF_MAX  10	      /* ... and after so many in a row the peer has to wait */
 #define SPEAKER_YOUNG	   (10 * SEC) /* a session so new is not taken for dead because its peer dials */
-#define SPEAKER_COURT	   (1 * SEC)  /* a peer that has just dialled us is not dialled for so long */
+#define SPEAKER_STALE_MORE \
+	(2 * SEC)		/* ... and so long after it (a late route is kept, a dead one told later) */
+#define SPEAKER_COURT (1 * SEC) /* a peer that has just dialled us is not dialled for so long */
 #define SPEAKER_STALE_EOR \
 	(120 *            \
 	 SEC) /* stale paths of a peer that is back, or tells all again, wait so long for the end of it */
@@ -54,7 +56,6 @@ struct conn {
 	struct list fresh; /* accepted, not yet begun */
 	bool dialled;
 	bool blocked; /* speaker_on_writable() will come */
-	bool reading; /* what it queues is sent when all that came is read */
 	enum fsm_state state;
 	struct addr local;
 	usec_t since; /* an accepted one: when it came */
@@ -202,7 +203,7 @@ void peer_remove(struct peer *p, usec_t now);
 void peer_reset(struct peer *p, const struct cause *why, usec_t now); /* end the session, begin anew */
 void peer_keep_going(struct peer *p, usec_t now);
 void peer_show(struct peer *p, usec_t now); /* the state may have changed */
-void peer_reason(struct peer *p, const struct cause *why, usec_t now);
+void peer_reason(struct peer *p, const struct cause *why);
 void peer_error(struct peer *p, const struct cause *why, usec_t now);
 uint32_t peer_asn(const struct peer *p); /* ours, on this session */
 bool peer_is_ebgp(const struct peer *p);
@@ -238,8 +239,9 @@ bool peer_knows_notification(const struct conn *c); /* both sides keep routes ov
 bool peer_keeps_routes(const struct conn *c, const struct cause *why);
 void peer_stale_down(struct peer *p, const struct conn *c, usec_t now);	 /* its routes stay for now */
 void peer_stale_up(struct peer *p, const struct caps *caps, usec_t now); /* it is back */
-void peer_stale_again(struct peer *p, uint8_t family, usec_t now); /* it begins to tell everything again */
-void peer_stale_end(struct peer *p, uint8_t families);		   /* what it has not repeated goes */
+void peer_stale_again(struct peer *p, uint8_t family, usec_t now);  /* it begins to tell everything again */
+void peer_stale_told(struct peer *p, uint8_t families, usec_t now); /* it has said End-of-RIB */
+void peer_stale_end(struct peer *p, uint8_t families);		    /* what it has not repeated goes */
 void peer_on_stale_end(struct timer *t, usec_t now);
 
 /* speaker.c */

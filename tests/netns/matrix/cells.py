@@ -378,8 +378,7 @@ def refresh_ours(c):
 
 
 @cell("refresh-ours-no-restart", "route refresh, we ask, in a session without graceful restart", Session(),
-      lacks={"openbgpd": NO_REFRESH, "exabgp": EXA_REFRESH,
-             "frr": "FRR 8.4 answers after its End-of-RIB, and sends that only to peers with the graceful restart capability"})
+      lacks={"openbgpd": NO_REFRESH, "exabgp": EXA_REFRESH})
 def refresh_ours_no_restart(c):
     refresh_from_us(c, "")
 

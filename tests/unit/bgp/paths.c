@@ -293,7 +293,7 @@ static void renumbered(void **state)
 	assert_true(a->up);
 	assert_true(USED(t, 1, 2, 3, 4));
 	actor_eor(a, AF_INET);
-	net_run(t, SEC);
+	net_run(t, 3 * SEC);
 	assert_true(a->up);
 	assert_int_equal(dump(t), 4);
 	announce(a, 20, 5);
