@@ -16,7 +16,7 @@ struct loop;
 struct writer;
 
 #define WRITER_BATCH   512 /* requests in one: some 2 ms of the kernel's time */
-#define WRITER_BATCHES 2   /* one being carried out, one that waits */
+#define WRITER_BATCHES 4   /* one being carried out, the others wait: enough for when the loop is busy */
 
 typedef void writer_fn(void *arg);
 /* ready is called from the loop when a batch has come back: now take it with writer_land(). */
