@@ -7,6 +7,7 @@
 #include "bgp/attr.h"
 #include "bgp/attr_row.h"
 #include "bgp/cells.h"
+#include "bgp/hash.h"
 #include "bgp/msg.h"
 
 /* --- canonical bytes --- */
@@ -106,26 +107,10 @@ size_t attr_table_bytes(const struct attr_table *t)
 	return cells_bytes(t->cells) + t->nslots * sizeof(*t->slot) + sizeof(*t);
 }
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	unsigned __int128 p = (unsigned __int128)a * b;
-
-	return (uint64_t)p ^ (uint64_t)(p >> 64);
-}
-
-/* Keyed folding multiplication, eight bytes at a time; the last ones are padded with zeros, so the length
- * goes in too. */
 static uint32_t hash_of(const struct attr_table *t, const uint8_t *p, size_t n)
 {
-	uint64_t h = mix(t->seed ^ 0x9e3779b97f4a7c15ull, n + 0xd6e8feb86659fd93ull), v;
+	uint64_t h = hash_bytes(p, n, t->seed);
 
-	for (; n >= 8; p += 8, n -= 8) {
-		memcpy(&v, p, 8);
-		h = mix(h ^ v, 0xa0761d6478bd642full ^ t->seed);
-	}
-	v = 0;
-	memcpy(&v, p, n);
-	h = mix(h ^ v, 0xe7037ed1a0b428dbull ^ t->seed);
 	return (uint32_t)(h ^ h >> 32);
 }
 
