@@ -48,6 +48,8 @@ class Frr(Daemon):
     def start(self, restarted=False):
         conf = self.dir / "bgpd.conf"
         conf.write_text(self.config())
+        # Without a file that says so, vtysh asks PAM who we are, which only an installed FRR has told about it.
+        (self.dir / "vtysh.conf").write_text("username root nopassword\n")
         (self.dir / "bgpd.pid").unlink(missing_ok=True)
         self.spawn(self.program, "-S", "-Z", "-n", "-f", conf, "-i", self.dir / "bgpd.pid", "--vty_socket", self.dir, "-P", "0",
                    "--log", "stdout", env=self.env)
@@ -55,7 +57,7 @@ class Frr(Daemon):
 
     def vty(self, *lines):
         words = [x for line in lines for x in ("-c", line)]
-        return self.ask(PEERS / "usr/bin/vtysh", "--vty_socket", self.dir, *words, env=self.env)
+        return self.ask(PEERS / "usr/bin/vtysh", "--config_dir", self.dir, "--vty_socket", self.dir, *words, env=self.env)
 
     def config(self):
         lines = ["debug bgp neighbor-events", "debug bgp updates in"]
