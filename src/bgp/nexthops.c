@@ -160,6 +160,13 @@ const struct nexthop_info *nexthops_info(const struct nexthops *t, uint32_t n)
 	return &t->hops[n].info;
 }
 
+const char *nexthops_ifname(const struct nexthops *t, const struct addr *a)
+{
+	uint32_t i = find(t, a);
+
+	return i == NONE ? "" : t->hops[i].info.ifname;
+}
+
 void nexthops_heed_names(struct nexthops *t)
 {
 	t->names = true;

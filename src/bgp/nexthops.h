@@ -28,6 +28,8 @@ struct nexthop_info {
 	char ifname[POLICY_IFNAME_MAX];
 };
 const struct nexthop_info *nexthops_info(const struct nexthops *t, uint32_t n);
+/* Over which interface this address is reached, as far as is known: "" if not. */
+const char *nexthops_ifname(const struct nexthops *t, const struct addr *a);
 
 /* An answer. True if it is news about a next hop in use that a decision depends on: then nexthops_changed()
  * says so of it until nexthops_settled(). The interface is none, unless somebody heeds it: then

@@ -456,6 +456,18 @@ void peer_state(struct speaker *s, const struct ipc_peer *conf, usec_t now)
 	reconfigure(p, &old, now);
 }
 
+/* The peer is asked for its routes again, soon and once for however many next hops. A peer that cannot be
+ * asked keeps what it got: a new session would begin with the same question. */
+void peer_interfaces_changed(struct peer *p, usec_t now)
+{
+	const struct policy *import = policies_get(p->s->policies, p->conf.import);
+
+	if (!p->up || !import || !policy_heeds_interface(import))
+		return;
+	p->import_due = true;
+	peer_count(p, now);
+}
+
 void peer_policy_changed(struct peer *p, uint16_t policy, usec_t now)
 {
 	if (p->up && p->conf.export == policy) {

@@ -100,6 +100,7 @@ struct learning {
 		*changed;	     /* as received; as the last route's policy left them, NULL = none yet */
 	struct policy_result policy; /* the last route's */
 	const struct addr *nexthop;
+	const char *ifname; /* over which it is reached, as far as is known */
 	uint16_t flags;
 };
 
@@ -128,7 +129,9 @@ static struct attr_set *change(struct learning *l, const struct policy_result *p
 static enum rib_learned learn(struct learning *l, const struct prefix *prefix, uint32_t path_id)
 {
 	struct peer *p = l->p;
-	struct policy_route r = { .prefix = prefix, .attr = l->attrs, .ebgp = peer_is_ebgp(p), .ifname = "" };
+	struct policy_route r = {
+		.prefix = prefix, .attr = l->attrs, .ebgp = peer_is_ebgp(p), .ifname = l->ifname
+	};
 	struct policy_result policy;
 	struct attr_set *a = l->attrs;
 	uint16_t flags = l->flags;
@@ -146,7 +149,11 @@ static enum rib_learned learn(struct learning *l, const struct prefix *prefix, u
 static enum rib_learned learn_all(struct peer *p, const struct update_reach *reach, struct attr_set *a)
 {
 	struct learning l = {
-		.p = p, .attrs = a, .nexthop = &reach->nexthop, .flags = loops(p, a, &reach->nexthop)
+		.p = p,
+		.attrs = a,
+		.nexthop = &reach->nexthop,
+		.ifname = nexthops_ifname(rib_nexthops(p->s->rib), &reach->nexthop),
+		.flags = loops(p, a, &reach->nexthop),
 	};
 	struct nlri n = reach->nlri, ahead = n;
 	enum rib_learned r = RIB_OK;

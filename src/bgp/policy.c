@@ -168,6 +168,14 @@ const char *policy_name(const struct policy *p)
 	return p->name;
 }
 
+bool policy_heeds_interface(const struct policy *p)
+{
+	for (uint32_t i = 0; i < p->nrules; i++)
+		if (p->rule[i].interface[0])
+			return true;
+	return false;
+}
+
 static void policy_add(struct policy *p, const struct policy_rule *r)
 {
 	if (p->nrules == p->rules_cap) {

@@ -102,6 +102,7 @@ void policies_stamp(struct policies *ps);
 void policies_sweep(struct policies *ps, void (*fn)(void *arg, uint16_t id), void *arg);
 
 const char *policy_name(const struct policy *p);
+bool policy_heeds_interface(const struct policy *p); /* a rule asks for one */
 
 /* A route as a policy sees it. */
 struct policy_route {

@@ -253,12 +253,17 @@ static void on_policy(struct speaker *s, const struct ipc_msg *m, usec_t now)
 		policy_changed(s, m->policy.id, now);
 }
 
-static void on_nexthop(struct speaker *s, const struct ipc_nexthop *n)
+static void on_nexthop(struct speaker *s, const struct ipc_nexthop *n, usec_t now)
 {
+	struct peer *p, *tmp;
 	struct nexthop_info info = { .unreachable = !n->reachable, .metric = n->metric };
 
 	memcpy(info.ifname, n->ifname, sizeof(info.ifname));
+	bool renamed = strcmp(nexthops_ifname(rib_nexthops(s->rib), &n->addr), info.ifname) != 0;
 	rib_know_nexthop(s->rib, &n->addr, &info);
+	if (renamed && s->heeds_interfaces)
+		map_each (s->peers, p, tmp)
+			peer_interfaces_changed(p, now);
 }
 
 static void on_reset(struct speaker *s, const struct ipc_reset *r, usec_t now)
@@ -386,12 +391,14 @@ void speaker_on_ipc(struct speaker *s, const struct ipc_msg *m, usec_t now)
 		on_policy(s, m, now);
 		break;
 	case IPC_RULE:
-		if (m->rule.rule.interface[0])
+		if (m->rule.rule.interface[0]) {
+			s->heeds_interfaces = true;
 			nexthops_heed_names(rib_nexthops(s->rib));
+		}
 		policies_add(s->policies, m->rule.id, &m->rule.rule);
 		break;
 	case IPC_NEXTHOP:
-		on_nexthop(s, &m->nexthop);
+		on_nexthop(s, &m->nexthop, now);
 		break;
 	case IPC_REFRESH:
 		on_refresh(s, &m->refresh, now);
@@ -661,9 +668,13 @@ static void on_stats(struct timer *t, usec_t now)
 	struct speaker *s = container_of(t, struct speaker, stats);
 	struct peer *p, *tmp;
 
-	map_each (s->peers, p, tmp)
+	map_each (s->peers, p, tmp) {
 		if (p->counters)
 			peer_tell(p);
+		if (p->import_due)
+			peer_ask_refresh(p, now);
+		p->import_due = false;
+	}
 	speaker_wake(s);
 }
 

@@ -97,6 +97,7 @@ struct peer {
 	uint64_t faults;    /* UPDATEs with a fault, all in all */
 	uint64_t msgs_in, msgs_out, updates_in, updates_out;
 	struct list untold; /* its state is to be told */
+	bool import_due;    /* a next hop's interface has become known, and import policy asks for it */
 	bool counters;	    /* its counters have changed since */
 	/* While established. */
 	struct codec codec;
@@ -149,6 +150,7 @@ struct speaker {
 	struct attr_table *attrs;
 	struct attr_set *own; /* of our origins */
 	struct policies *policies;
+	bool heeds_interfaces; /* some rule has asked for one */
 	struct rib *rib;
 	struct exports *exports;
 	uint64_t sent; /* the version all peers were put to sending for */
@@ -213,6 +215,8 @@ struct caps peer_caps(const struct peer *p);
 void peer_open(struct peer *p, struct conn *c, const struct msg_open *open, usec_t now);
 void peer_up(struct peer *p, struct conn *c, usec_t now);
 void peer_down(struct peer *p, struct conn *c, const struct cause *why, usec_t now);
+/* Interfaces of next hops have become known. */
+void peer_interfaces_changed(struct peer *p, usec_t now);
 void peer_policy_changed(struct peer *p, uint16_t policy, usec_t now); /* its rules are other ones, or gone */
 void peer_tell(struct peer *p);					       /* its state is to be told */
 void peer_count(struct peer *p, usec_t now); /* its counters, or how far it is, are to be told soon */

@@ -497,6 +497,31 @@ static void interfaces(void **state)
 	done(t, a, b);
 }
 
+/* On the way in, too: the peer is asked again when an answer names an interface, once. */
+static void interfaces_on_the_way_in(void **state)
+{
+	struct net *t = actor_net(0, 0);
+	struct policy_rule rule = { .interface = "eth*", .verdict = POLICY_ACCEPT };
+	struct addr hop = net_addr(1);
+	struct actor *a;
+
+	net_policy(t, 0, IN, false, &rule, 1);
+	a = joined(t, 1, EBGP, IN, IPC_POLICY_ALL);
+	announce(a, 0, NULL);
+	assert_false(there(t, 0));
+	actor_log(a);
+	net_nexthop(t, 0, &hop, true, 0); /* over eth0 */
+	net_run(t, 3 * SEC);
+	assert_string_equal(actor_log(a), "request4");
+	announce(a, 0, NULL);
+	assert_true(there(t, 0));
+	net_nexthop(t, 0, &hop, true, 5); /* farther, over the same */
+	net_run(t, 3 * SEC);
+	assert_string_equal(actor_log(a), "");
+	assert_int_equal(state_of(t, 1)->flaps, 0);
+	done(t, a, NULL);
+}
+
 /* Without such a rule the answer changes nothing, and nobody hears anything. */
 static void interfaces_that_nobody_asks_for(void **state)
 {
@@ -603,6 +628,7 @@ int main(void)
 		cmocka_unit_test(nexthop_modes),
 		cmocka_unit_test(nexthops_of_the_other_family),
 		cmocka_unit_test(interfaces),
+		cmocka_unit_test(interfaces_on_the_way_in),
 		cmocka_unit_test(interfaces_that_nobody_asks_for),
 		cmocka_unit_test(local_as),
 		cmocka_unit_test(agent_restarts),
