@@ -26,7 +26,7 @@ struct chunk {
 	uint64_t from, to;
 	bool newest;  /* `to` was the newest version */
 	uint64_t age; /* chunks made before it */
-	uint32_t refs, len, nskips, messages;
+	uint32_t refs, len, instead_len, nskips, messages;
 	uint8_t *bytes, *instead;
 	struct skip *skips; /* by peer, then place */
 };
@@ -79,8 +79,8 @@ struct exports {
 	struct list groups;
 	struct out **outs; /* by peer number */
 	uint32_t nouts;
-	size_t nchunks;
-	uint64_t made; /* chunks, ever */
+	size_t nchunks, bytes; /* bytes: in all of them */
+	uint64_t made;	       /* chunks, ever */
 	/* For making one chunk. */
 	struct item *items;
 	struct bucket *buckets;
@@ -109,12 +109,13 @@ struct exports *exports_new(struct rib *rib, struct attr_table *attrs, const str
 
 static void chunk_free(struct exports *x, struct chunk *c)
 {
+	x->nchunks--;
+	x->bytes -= c->len + c->instead_len;
 	list_del(&c->node);
 	free(c->bytes);
 	free(c->instead);
 	free(c->skips);
 	free(c);
-	x->nchunks--;
 }
 
 static void group_free(struct exports *x, struct group *g)
@@ -465,10 +466,12 @@ static uint64_t gather(struct exports *x, struct group *g, uint64_t from)
 	struct journal *j = rib_journal(x->rib, g->view);
 	uint64_t to = from, abreast = g->view == RIB_VIEW_ALL ? group_abreast(x, g) : 0;
 	uint32_t idx = journal_after(j, from);
-	size_t bytes = 0;
+	/* Each peer that does not read holds the chunk in which it stands: thousands of them shall not hold
+	 * long ones. */
+	size_t bytes = 0, limit = x->bytes < EXPORT_AMPLE_BYTES ? EXPORT_CHUNK_BYTES : EXPORT_CHUNK_SPARING;
 
 	for (; idx != RIB_NONE && x->nitems < EXPORT_CHUNK_PREFIXES && x->nbuckets < EXPORT_CHUNK_PREFIXES &&
-	       bytes < EXPORT_CHUNK_BYTES;
+	       bytes < limit;
 	     idx = journal_behind(j, idx)) {
 		struct prefix p = rib_prefix(x->rib, idx);
 		to = journal_version_of(j, idx);
@@ -609,12 +612,14 @@ static struct chunk *chunk_new(struct exports *x, struct group *g, uint64_t from
 		qsort(x->skips, x->nskips, sizeof(*x->skips), skip_cmp);
 	c->len = (uint32_t)x->text.len;
 	c->bytes = copy(x->text.buf, x->text.len);
+	c->instead_len = (uint32_t)x->instead.len;
 	c->instead = copy(x->instead.buf, x->instead.len);
 	c->skips = copy(x->skips, x->nskips * sizeof(*x->skips));
 	c->nskips = x->nskips;
 	c->messages = k.messages;
 	list_add_tail(&g->chunks, &c->node);
 	x->nchunks++;
+	x->bytes += c->len + c->instead_len;
 	return c;
 }
 
@@ -800,4 +805,9 @@ void exports_trim(struct exports *x)
 size_t exports_chunks(const struct exports *x)
 {
 	return x->nchunks;
+}
+
+size_t exports_bytes(const struct exports *x)
+{
+	return x->bytes;
 }

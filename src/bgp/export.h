@@ -21,6 +21,8 @@
 
 #define EXPORT_CHUNK_BYTES    (96 * 1024) /* a chunk ends when it is about this long */
 #define EXPORT_CHUNK_PREFIXES 4096
+#define EXPORT_AMPLE_BYTES    (16u << 20) /* from so much in all chunks on ... */
+#define EXPORT_CHUNK_SPARING  4096	  /* ... new ones end when they are about this long */
 
 struct exports;
 struct out; /* one peer's reading of the RIB */
@@ -60,3 +62,4 @@ void exports_on_gone(void *x, uint32_t idx); /* a rib_gone_fn */
 void exports_trim(struct exports *x);
 /* Chunks in memory, for tests and limits. */
 size_t exports_chunks(const struct exports *x);
+size_t exports_bytes(const struct exports *x); /* UPDATEs in them */

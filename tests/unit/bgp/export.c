@@ -745,6 +745,53 @@ static void superseded(void **state)
 	end(&w);
 }
 
+/* Readers that all stand elsewhere and read no more: each holds a chunk, but not all of them long ones. */
+static void many_that_do_not_read(void **state)
+{
+	enum { READERS = 400, MANY = 20000 };
+	static struct world w;
+	struct addr none = { 0 };
+	struct out *outs[READERS];
+	struct tell_how how = how_of(4, 0); /* of IPv6: prefixes are long */
+	const uint8_t *bytes;
+	size_t n;
+
+	begin(&w, 1);
+	for (int round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < MANY; i++) {
+			uint8_t b[16] = { 0xfd, 0x11, [14] = (uint8_t)(i >> 8), [15] = (uint8_t)i };
+			struct addr a = addr_from_bytes(AF_INET6, b);
+			struct prefix p = prefix_host(&a);
+			rib_learn(w.rib, &p, RIB_SELF, 0, w.sets[round], &none, 0);
+		}
+		rib_settle(w.rib);
+		for (uint16_t i = 0; i < READERS && round == 0; i++) {
+			struct prefix p = prefix_no(0);
+			rib_learn(w.rib, &p, RIB_SELF, 0, w.sets[i % 2], &none, 0);
+			rib_settle(w.rib);
+			outs[i] = export_open(w.x, i, &how);
+			while (export_next(outs[i], &bytes, &n))
+				export_sent(outs[i], n);
+			exports_trim(w.x);
+		}
+	}
+	for (int i = 0; i < READERS; i++)
+		assert_true(export_next(outs[i], &bytes, &n));
+	exports_trim(w.x);
+	assert_true(exports_chunks(w.x) >= READERS);
+	assert_true(exports_bytes(w.x) <
+		    EXPORT_AMPLE_BYTES + EXPORT_CHUNK_BYTES + READERS * 2 * EXPORT_CHUNK_SPARING);
+	/* They lose nothing by it. */
+	while (export_next(outs[READERS - 1], &bytes, &n))
+		export_sent(outs[READERS - 1], n);
+	assert_true(export_version(outs[READERS - 1]) == rib_version(w.rib));
+	assert_int_equal(export_count(outs[READERS - 1]), MANY + 1);
+	for (int i = 0; i < READERS; i++)
+		export_close(outs[i]);
+	assert_int_equal(exports_bytes(w.x), 0);
+	end(&w);
+}
+
 /* What one prefix looks like to a reader: the ids it knows of it. */
 struct narrow {
 	struct out *out;
@@ -888,6 +935,7 @@ int main(void)
 		cmocka_unit_test(random_reflector),
 		cmocka_unit_test(shared),
 		cmocka_unit_test(superseded),
+		cmocka_unit_test(many_that_do_not_read),
 		cmocka_unit_test(a_path_goes_and_its_prefix_moves),
 		cmocka_unit_test(joins_with_routes),
 	};
