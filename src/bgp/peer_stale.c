@@ -41,6 +41,13 @@ static usec_t *until(struct peer *p, uint8_t family)
 	return &p->stale_until[family == CAPS_V6];
 }
 
+static void forget_llgr_end(struct peer *p, uint8_t families)
+{
+	for (size_t i = 0; i < CAPS_FAMILIES; i++)
+		if (families & CAPS_V4 << i)
+			p->llgr_end[i] = 0;
+}
+
 /* The timer goes off for whichever family is next. */
 static void arm_stale(struct peer *p)
 {
@@ -62,6 +69,7 @@ void peer_stale_told(struct peer *p, uint8_t families, usec_t now)
 	for (uint8_t f = CAPS_V4; f <= CAPS_V6; f <<= 1)
 		if (p->stale & families & f)
 			*until(p, f) = now + SPEAKER_STALE_MORE;
+	forget_llgr_end(p, families);
 	arm_stale(p);
 }
 
@@ -77,14 +85,17 @@ static struct attr_set *make_llgr(void *arg, struct attr_set *a)
  * peer has asked for it. */
 static void begin_llgr(struct peer *p, uint8_t family, usec_t now)
 {
-	usec_t wait = p->llgr_time[family == CAPS_V6];
+	usec_t wait = p->llgr_time[family == CAPS_V6], *end = &p->llgr_end[family == CAPS_V6];
 
-	if (!wait || p->up || p->llgr & family) {
+	if (!*end)
+		*end = now + wait;
+	/* One that comes and goes without telling its routes does not get the time anew. */
+	if (!wait || p->up || p->llgr & family || now >= *end) {
 		peer_stale_end(p, family);
 		return;
 	}
 	p->llgr |= family;
-	*until(p, family) = now + wait;
+	*until(p, family) = *end;
 	rib_change_stale(p->s->rib, p->number, caps_af(family), make_llgr, p->s->attrs);
 }
 
@@ -139,8 +150,11 @@ void peer_stale_down(struct peer *p, const struct conn *c, usec_t now)
 	if (!wait && !p->llgr_time[0] && !p->llgr_time[1])
 		keep = 0;
 	for_each_family((uint8_t)~keep, forget, p);
-	if (!(p->stale & ~p->refreshing)) /* those of a refresh are not from an earlier restart */
+	uint8_t earlier =
+		p->stale & (uint8_t)~p->refreshing; /* those of a refresh are not from an earlier restart */
+	if (!earlier)
 		p->stale_since = now;
+	forget_llgr_end(p, (uint8_t)~earlier);
 	p->refreshing = 0;
 	p->stale = keep;
 	p->llgr = 0;

@@ -120,6 +120,7 @@ struct peer {
 	uint8_t stale, llgr;
 	usec_t stale_since, stale_until[CAPS_FAMILIES];
 	usec_t llgr_time[CAPS_FAMILIES]; /* how long it asked for */
+	usec_t llgr_end[CAPS_FAMILIES];	 /* of the time that has begun; 0 = none has */
 	struct timer stale_end;
 };
 

@@ -537,6 +537,29 @@ static void back_in_long_lived_time(void **state)
 	}
 }
 
+/* Back for a moment, without a word about its routes: the long-lived time does not begin anew. */
+static void bounces_in_long_lived_time(void **state)
+{
+	struct net *t = actor_net(120, 0);
+	struct actor *a = actor_new(t, 1, 0, 0);
+	struct ipc_peer conf = actor_conf(a);
+
+	offer_llgr(a, 1000);
+	actor_state(a, &conf);
+	actor_dial(a);
+	tell_two(a);
+	actor_hang_up(a); /* 60 seconds, then 1000 */
+	net_run(t, 500 * SEC);
+	actor_dial(a);
+	assert_true(a->up && there(t, 0));
+	actor_hang_up(a);
+	net_run(t, 540 * SEC);
+	assert_true(there(t, 0));
+	net_run(t, 40 * SEC);
+	assert_false(there(t, 0));
+	done(t, a);
+}
+
 /* --- our own restart --- */
 
 static void we_restart(void **state)
@@ -615,6 +638,7 @@ int main(void)
 		cmocka_unit_test(a_time_for_each_family),
 		cmocka_unit_test(only_long_lived),
 		cmocka_unit_test(back_in_long_lived_time),
+		cmocka_unit_test(bounces_in_long_lived_time),
 		cmocka_unit_test(we_restart),
 		cmocka_unit_test(we_restart_beside_mutes),
 	};
