@@ -181,7 +181,7 @@ struct route_entry *routes_entry(struct routes *r, uint32_t table, const struct 
 	en->dst = *dst;
 	en->table = (uint8_t)(table ? table : RT_TABLE_MAIN);
 	en->class = ROUTES_CLASSES;
-	list_init(&en->todo);
+	list_init(&en->queued);
 	uint32_t *place = place_of(r, en->table, dst);
 	en->next = *place;
 	*place = number + 1;
@@ -212,7 +212,7 @@ static void forget(struct routes *r, struct route_entry *en)
 		at = &record(r, *at - 1)->next;
 	uint32_t number = *at;
 	*at = en->next;
-	list_del(&en->todo);
+	list_del(&en->queued);
 	routes_via_put(r, en->via);
 	set_fault(en, NULL);
 	en->used = false;
@@ -224,8 +224,8 @@ static void forget(struct routes *r, struct route_entry *en)
 void routes_init(struct routes *r)
 {
 	*r = (struct routes){ 0 };
-	for (size_t i = 0; i < ROUTES_TODOS; i++)
-		list_init(&r->todo[i]);
+	for (size_t i = 0; i < ROUTES_QUEUES; i++)
+		list_init(&r->queue[i]);
 }
 
 void routes_done(struct routes *r)
@@ -258,16 +258,16 @@ void routes_entry_route(const struct route_entry *en, struct route *ret)
 	ret->pref = 0;
 }
 
-static void enlist(struct routes *r, struct route_entry *en, enum routes_todo what)
+static void enlist(struct routes *r, struct route_entry *en, enum routes_queue what)
 {
-	struct list *l = &r->todo[what];
+	struct list *l = &r->queue[what];
 
-	if (!list_empty(&en->todo) && en->what == what)
+	if (!list_empty(&en->queued) && en->what == what)
 		return;
-	list_del(&en->todo);
+	list_del(&en->queued);
 	en->what = what;
 	/* Pods do not wait behind what peers have said. */
-	list_add_tail(en->class == ROUTES_FIB ? l : l->next, &en->todo);
+	list_add_tail(en->class == ROUTES_FIB ? l : l->next, &en->queued);
 }
 
 static void note(struct routes *r, struct route_entry *en)
@@ -277,7 +277,7 @@ static void note(struct routes *r, struct route_entry *en)
 	if (en->flying)
 		return; /* looked at when it has landed */
 	if (op == DELTA_KEEP || (op == DELTA_FORGET && en->learned)) {
-		list_del(&en->todo);
+		list_del(&en->queued);
 		set_fault(en, NULL);
 	} else if (op == DELTA_FORGET) {
 		forget(r, en);
@@ -305,7 +305,7 @@ void routes_want_via(struct routes *r, enum route_class c, struct route_entry *e
 			r->count[en->class]--;
 		r->count[c]++;
 		en->class = c;
-		list_del(&en->todo); /* its place in the line is another now */
+		list_del(&en->queued); /* its place in the line is another now */
 	}
 	bool differs = en->via != via;
 	delta_want(&en->delta, r->stamp[c], differs);
@@ -394,7 +394,7 @@ void routes_seen(struct routes *r, enum route_class c, const struct route *have)
 		routes_via_put(r, via);
 		en->delta.stamp = 0;
 		if (en->class != c)
-			list_del(&en->todo); /* its place in the line is another now */
+			list_del(&en->queued); /* its place in the line is another now */
 		en->class = c;
 	}
 	note(r, en);
@@ -527,14 +527,14 @@ static bool may(const struct route_entry *en, unsigned may_delete)
 }
 
 /* Up to max that may be done, those first that were never refused; ret may be NULL. */
-static size_t pick(const struct routes *r, enum routes_todo last, unsigned may_delete,
+static size_t pick(const struct routes *r, enum routes_queue last, unsigned may_delete,
 		   struct route_entry **ret, size_t max)
 {
 	struct route_entry *en;
 	size_t n = 0;
 
-	for (enum routes_todo what = ROUTES_FRESH; what <= last; what++) {
-		list_each (en, &r->todo[what], todo) {
+	for (enum routes_queue what = ROUTES_FRESH; what <= last; what++) {
+		list_each (en, &r->queue[what], queued) {
 			/* What was learned is at the end, and all alike. */
 			if (n == max ||
 			    (what == ROUTES_DOOMED && en->class == ROUTES_FIB && !may(en, may_delete)))
@@ -554,8 +554,8 @@ static size_t collect(struct routes *r, struct batch *b, unsigned may_delete, si
 {
 	b->n = pick(r, ROUTES_REFUSED, may_delete, b->en, MIN(budget, (size_t)NL_BATCH_MAX));
 	for (size_t i = 0; i < b->n; i++) {
-		list_del(&b->en[i]->todo);
-		list_add_tail(&r->todo[b->en[i]->what], &b->en[i]->todo);
+		list_del(&b->en[i]->queued);
+		list_add_tail(&r->queue[b->en[i]->what], &b->en[i]->queued);
 	}
 	return b->n;
 }
@@ -604,7 +604,7 @@ struct landing {
 
 static void take_off(struct routes_flight *f, struct route_entry *en)
 {
-	list_del(&en->todo);
+	list_del(&en->queued);
 	en->flying = true;
 	en->via->users++;
 	f->ops[f->n].en = en;
@@ -695,8 +695,8 @@ static void sweep_objects(struct routes *r, struct nl *nl)
 
 	if (r->flying)
 		return;
-	for (size_t i = 0; i < ROUTES_TODOS; i++)
-		list_each (en, &r->todo[i], todo)
+	for (size_t i = 0; i < ROUTES_QUEUES; i++)
+		list_each (en, &r->queue[i], queued)
 			if (en->delta.present)
 				return;
 	nhobj_sweep(&r->objects, nl, NULL);
@@ -704,8 +704,8 @@ static void sweep_objects(struct routes *r, struct nl *nl)
 
 static bool is_all_done(const struct routes *r)
 {
-	for (size_t i = 0; i < ROUTES_TODOS; i++)
-		if (!list_empty(&r->todo[i]))
+	for (size_t i = 0; i < ROUTES_QUEUES; i++)
+		if (!list_empty(&r->queue[i]))
 			return false;
 	return true;
 }

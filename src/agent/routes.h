@@ -36,7 +36,7 @@ struct route_via {
 
 /* What is to be done. A hundred thousand routes that may not be deleted yet, or that the kernel does not
  * take, shall not be looked through for those that can go in. */
-enum routes_todo { ROUTES_FRESH, ROUTES_DOOMED, ROUTES_REFUSED, ROUTES_TODOS };
+enum routes_queue { ROUTES_FRESH, ROUTES_DOOMED, ROUTES_REFUSED, ROUTES_QUEUES };
 
 struct fib_paths;
 
@@ -46,11 +46,11 @@ struct route_entry {
 	uint8_t class : 3;
 	bool used : 1;	    /* else this number is free */
 	bool contested : 1; /* a weaker class wants the prefix too, or did */
-	uint8_t what : 2;   /* enum routes_todo */
+	uint8_t what : 2;   /* enum routes_queue */
 	bool flying : 1;    /* in a batch under way: in no list, and neither freed nor tried again */
 	uint32_t next;	    /* of the same place in the table (or the next free one): its number + 1 */
 	struct delta delta; /* the kernel's */
-	struct list todo;   /* in the list of routes.todo that `what` says, while something is to be done */
+	struct list queued; /* in the queue of routes.queue that `what` says, while something is to be done */
 	struct route_via *via;	   /* wanted (or, not wanted, present) */
 	struct fib_paths *learned; /* what the speaker says about the prefix: agent/fib's */
 	char *fault;		   /* why the kernel refused it last time, NULL if it did not; owned */
@@ -79,7 +79,7 @@ struct routes {
 	size_t used;
 	struct route_via *vias;
 	struct nhobjs objects;
-	struct list todo[ROUTES_TODOS];
+	struct list queue[ROUTES_QUEUES];
 	struct routes_flight *flights[WRITER_BATCHES]; /* allocated with the first */
 	size_t flying;				       /* batches under way */
 	uint64_t stamp[ROUTES_CLASSES];
