@@ -15,6 +15,8 @@
  * It connects everything, says {"up": SECONDS} and waits for orders on standard input; each is answered with
  * one line of JSON:  feed  |  flap N  |  withdraw  |  quit.
  */
+#include "kit.h"
+
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
@@ -71,14 +73,6 @@ struct blast {
 	uint8_t order[256];
 	size_t norder;
 };
-
-static int64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 static double cpu_seconds(void)
 {

@@ -9,6 +9,8 @@
  * A line of the answer:  LABEL VERB ID STATUS NANOSECONDS STARTED   (CLOCK_MONOTONIC), and on failure what
  *the plugin printed.
  */
+#include "kit.h"
+
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,25 +26,6 @@
 #include <unistd.h>
 
 enum { LABEL, HOSTNS, PROGRAM, CONF, PATH, VERB, ID, NETNS, ARGS, FIELDS };
-
-static int64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-static void enter(const char *name)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "/run/netns/%s", name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
-		err(1, "enter %s", path);
-	close(fd);
-}
 
 static size_t slurp(const char *path, char *buf, size_t cap)
 {

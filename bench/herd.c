@@ -11,6 +11,8 @@
  * "INDEX NANOSECONDS" each time a namespace has come to have ROUTES routes with protocol bird through a
  * gateway. At the end of its input it ends the children.
  */
+#include "kit.h"
+
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,25 +50,6 @@ struct node {
 static struct node *nodes;
 static size_t nnodes, want;
 static int64_t started;
-
-static int64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-static void enter(const char *name)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "/run/netns/%s", name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
-		err(1, "enter %s", path);
-	close(fd);
-}
 
 static struct mnl_socket *listen_for_routes(void)
 {

@@ -15,6 +15,7 @@
  *agent tell about all gateways and prints nanoseconds until the last answer, and what was answered. The
  *kernel is asked for the last route once everything is told, and then whether all are there.
  */
+#include "kit.h"
 #include "bgp/ipc.h"
 
 #include <errno.h>
@@ -37,14 +38,6 @@ static void die(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static long long now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
 static uint32_t route_number(int i)

@@ -9,6 +9,8 @@
  *input it takes "add PREFIX" and "del PREFIX": a blackhole route in A, as somebody else's program would put
  *it there.
  */
+#include "kit.h"
+
 #include <arpa/inet.h>
 #include <err.h>
 #include <fcntl.h>
@@ -23,14 +25,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-static int64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 static struct mnl_socket *open_in(const char *name, unsigned groups)
 {
