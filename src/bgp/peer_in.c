@@ -57,7 +57,7 @@ static void fetch_first(struct peer *p, struct nlri *ahead)
 	struct prefix later;
 	uint32_t id;
 
-	for (int i = 0; i < RIB_AHEAD && nlri_next(ahead, &later, &id); i++)
+	for (int i = 0; i < PREFIXES_AHEAD && nlri_next(ahead, &later, &id); i++)
 		rib_prefetch(p->s->rib, &later);
 }
 

@@ -1,18 +1,12 @@
-/*
- * The RIB. Prefixes are found by hash (an exact match is all BGP needs) and live in one array; paths live in
- * another, chained per prefix. An IPv4 prefix stands in its entry itself, the address of an IPv6 one in an
- * array of its own: most tables are mostly one or the other, and a route should cost what it is.
- */
+/* The RIB: paths in one array, chained per prefix; prefixes and their numbers are bgp/prefixes'. */
 #include "bgp/rib.h"
 
 #include "base/check.h"
-#include "bgp/hash.h"
 
 #include <assert.h>
 
 /* Flags of an entry. */
 enum {
-	USED = 1,
 	DIRTY = 2,	    /* is in r->dirty */
 	BEST_TOUCHED = 4,   /* the path that was best is another one now, or gone */
 	HOPS_TOUCHED = 8,   /* a path that was used is gone or has another next hop */
@@ -21,21 +15,9 @@ enum {
 	PATHS_TOUCHED = 64, /* a path came, went or changed */
 };
 
-struct entry {
-	uint8_t key[4]; /* an IPv4 address; of IPv6: where it is in r->wide */
-	uint8_t family6, len, flags, spare;
-	uint32_t paths; /* first path; of a free entry: the next free one */
-};
-static_assert(sizeof(struct entry) == 12, "a prefix costs 12 bytes, and 16 in each journal");
+/* Of an entry of the table of prefixes, the value is the first path. */
 static_assert(sizeof(struct rib_path) == 24, "a path costs 24 bytes");
-
-/* IPv6 addresses of prefixes. */
-struct wide {
-	union {
-		uint8_t b[16];
-		uint32_t next; /* free: the next free one */
-	};
-};
+static_assert(RIB_NONE == PREFIXES_NONE && RIB_PREFIXES_MAX < PREFIXES_MAX, "numbers of prefixes are ours");
 
 struct u32s {
 	uint32_t *v;
@@ -44,15 +26,9 @@ struct u32s {
 
 struct rib {
 	struct attr_table *attrs;
-	uint64_t seed;
-	struct entry *entries;
-	uint32_t nentries, entries_cap, free_entry, used;
-	uint32_t *slots; /* tag << 24 | entry + 1, 0 = empty; open addressing */
-	uint32_t nslots; /* a power of two */
+	struct prefixes prefixes;
 	struct rib_path *paths;
 	uint32_t npaths, paths_cap, free_path;
-	struct wide *wide;
-	uint32_t nwide, wide_cap, free_wide;
 	struct nexthops *hops;
 	bool hops_changed;
 	struct rib_peer *peers;
@@ -93,10 +69,8 @@ struct rib *rib_new(struct attr_table *t, uint64_t seed)
 	struct rib *r = xcalloc(1, sizeof(*r));
 
 	r->attrs = t;
-	r->seed = seed;
-	r->free_entry = r->free_path = r->free_wide = RIB_NONE;
-	r->nslots = 64;
-	r->slots = xcalloc(r->nslots, sizeof(*r->slots));
+	r->free_path = RIB_NONE;
+	prefixes_init(&r->prefixes, seed);
 	r->hops = nexthops_new(seed);
 	for (size_t i = 0; i < ARRAY_SIZE(r->views); i++)
 		journal_init(&r->views[i]);
@@ -107,14 +81,12 @@ void rib_free(struct rib *r)
 {
 	if (!r)
 		return;
-	for (uint32_t i = 0; i < r->nentries; i++)
-		if (r->entries[i].flags & USED)
-			for (uint32_t p = r->entries[i].paths; p != RIB_NONE; p = r->paths[p].next)
+	for (uint32_t i = 0; i < r->prefixes.n; i++)
+		if (prefixes_used(&r->prefixes, i))
+			for (uint32_t p = r->prefixes.entry[i].value; p != RIB_NONE; p = r->paths[p].next)
 				attr_unref(r->attrs, r->paths[p].attr);
-	free(r->entries);
-	free(r->slots);
+	prefixes_done(&r->prefixes);
 	free(r->paths);
-	free(r->wide);
 	nexthops_free(r->hops);
 	for (size_t i = 0; i < ARRAY_SIZE(r->views); i++)
 		journal_done(&r->views[i]);
@@ -129,18 +101,17 @@ void rib_free(struct rib *r)
 
 size_t rib_count(const struct rib *r)
 {
-	return r->used;
+	return r->prefixes.used;
 }
 
 uint32_t rib_limit(const struct rib *r)
 {
-	return r->nentries;
+	return r->prefixes.n;
 }
 
 size_t rib_bytes(const struct rib *r)
 {
-	return sizeof(*r) + r->entries_cap * sizeof(struct entry) + r->nslots * sizeof(uint32_t) +
-	       r->paths_cap * sizeof(struct rib_path) + r->wide_cap * sizeof(struct wide) +
+	return sizeof(*r) + prefixes_bytes(&r->prefixes) + r->paths_cap * sizeof(struct rib_path) +
 	       nexthops_bytes(r->hops) + r->npeers * sizeof(struct rib_peer) + journal_bytes(&r->views[0]) +
 	       journal_bytes(&r->views[1]) +
 	       (r->dirty.cap + r->untold.cap + r->tombstones.cap) * sizeof(uint32_t);
@@ -168,176 +139,6 @@ const struct rib_peer *rib_peer(const struct rib *r, uint16_t n)
 	return n < r->npeers ? &r->peers[n] : NULL;
 }
 
-/* Prefixes: open addressing with linear probing; deletion shifts back, so there are no graves in the slots.
- */
-
-/* Eight bits of the hash stand beside the index: a probe that misses rarely has to look at the prefix itself,
- * which would be a cache miss. */
-static_assert(RIB_PREFIXES_MAX < 1 << 24, "an index fits beside its tag");
-#define SLOT_INDEX 0xffffffu
-
-static uint64_t hash_prefix(const struct rib *r, const struct prefix *p)
-{
-	return hash_addr(&p->addr, p->len, r->seed);
-}
-
-static uint32_t wide_of(const struct entry *e)
-{
-	uint32_t i;
-
-	memcpy(&i, e->key, sizeof(i));
-	return i;
-}
-
-struct prefix rib_prefix(const struct rib *r, uint32_t idx)
-{
-	const struct entry *e = &r->entries[idx];
-	struct prefix p = { .addr.family = e->family6 ? AF_INET6 : AF_INET, .len = e->len };
-
-	if (e->family6)
-		memcpy(p.addr.b, r->wide[wide_of(e)].b, 16);
-	else
-		memcpy(p.addr.b, e->key, 4);
-	return p;
-}
-
-static bool entry_is(const struct rib *r, const struct entry *e, const struct prefix *p)
-{
-	if (e->len != p->len || e->family6 != (p->addr.family == AF_INET6))
-		return false;
-	return e->family6 ? !memcmp(r->wide[wide_of(e)].b, p->addr.b, 16) : !memcmp(e->key, p->addr.b, 4);
-}
-
-static void wide_take(struct rib *r, struct entry *e, const struct addr *a)
-{
-	uint32_t i = r->free_wide;
-
-	if (i != RIB_NONE) {
-		r->free_wide = r->wide[i].next;
-	} else {
-		if (r->nwide == r->wide_cap) {
-			r->wide_cap = r->wide_cap ? r->wide_cap + r->wide_cap / 2 : 64;
-			r->wide = xrealloc(r->wide, r->wide_cap * sizeof(*r->wide));
-		}
-		i = r->nwide++;
-	}
-	memcpy(r->wide[i].b, a->b, 16);
-	memcpy(e->key, &i, sizeof(i));
-}
-
-static void wide_give(struct rib *r, const struct entry *e)
-{
-	uint32_t i = wide_of(e);
-
-	r->wide[i].next = r->free_wide;
-	r->free_wide = i;
-}
-
-static uint64_t hash_entry(const struct rib *r, uint32_t idx)
-{
-	struct prefix p = rib_prefix(r, idx);
-
-	return hash_prefix(r, &p);
-}
-
-static uint32_t slot_value(uint64_t hash, uint32_t idx)
-{
-	return (uint32_t)(hash >> 56) << 24 | (idx + 1);
-}
-
-uint32_t rib_find(const struct rib *r, const struct prefix *p)
-{
-	uint64_t h = hash_prefix(r, p);
-	uint32_t mask = r->nslots - 1, tag = (uint32_t)(h >> 56);
-
-	for (uint32_t s = (uint32_t)h & mask; r->slots[s]; s = (s + 1) & mask) {
-		uint32_t idx = (r->slots[s] & SLOT_INDEX) - 1;
-		if (r->slots[s] >> 24 == tag && entry_is(r, &r->entries[idx], p))
-			return idx;
-	}
-	return RIB_NONE;
-}
-
-static void slot_put(struct rib *r, uint32_t idx)
-{
-	uint64_t h = hash_entry(r, idx);
-	uint32_t s = (uint32_t)h & (r->nslots - 1);
-
-	while (r->slots[s])
-		s = (s + 1) & (r->nslots - 1);
-	r->slots[s] = slot_value(h, idx);
-}
-
-static void slot_prefetch(const struct rib *r, uint64_t hash)
-{
-	__builtin_prefetch(&r->slots[(uint32_t)hash & (r->nslots - 1)], 1);
-}
-
-void rib_prefetch(const struct rib *r, const struct prefix *p)
-{
-	slot_prefetch(r, hash_prefix(r, p));
-}
-
-static void slots_grow(struct rib *r)
-{
-	free(r->slots);
-	r->nslots *= 2;
-	r->slots = xcalloc(r->nslots, sizeof(*r->slots));
-	for (uint32_t i = 0; i < r->nentries; i++) {
-		if (i + RIB_AHEAD < r->nentries)
-			slot_prefetch(r, hash_entry(r, i + RIB_AHEAD));
-		if (r->entries[i].flags & USED)
-			slot_put(r, i);
-	}
-}
-
-static void slot_del(struct rib *r, uint32_t idx)
-{
-	uint64_t h = hash_entry(r, idx);
-	uint32_t mask = r->nslots - 1, hole = (uint32_t)h & mask;
-
-	while (r->slots[hole] != slot_value(h, idx))
-		hole = (hole + 1) & mask;
-	for (uint32_t s = (hole + 1) & mask; r->slots[s]; s = (s + 1) & mask) {
-		uint32_t home = (uint32_t)hash_entry(r, (r->slots[s] & SLOT_INDEX) - 1) & mask;
-		/* May move into the hole if its home is not between the hole (exclusive) and where it is. */
-		if (((s - home) & mask) < ((s - hole) & mask))
-			continue;
-		r->slots[hole] = r->slots[s];
-		hole = s;
-	}
-	r->slots[hole] = 0;
-}
-
-static uint32_t entry_new(struct rib *r, const struct prefix *p)
-{
-	uint32_t i = r->free_entry;
-
-	if (r->used >= RIB_PREFIXES_MAX)
-		return RIB_NONE;
-	if ((r->used + 1) * 4 > r->nslots * 3)
-		slots_grow(r);
-	if (i != RIB_NONE) {
-		r->free_entry = r->entries[i].paths;
-	} else {
-		if (r->nentries == r->entries_cap) {
-			r->entries_cap = r->entries_cap ? r->entries_cap + r->entries_cap / 2 : 64;
-			r->entries = xrealloc(r->entries, r->entries_cap * sizeof(*r->entries));
-		}
-		i = r->nentries++;
-	}
-	r->entries[i] = (struct entry){
-		.family6 = p->addr.family == AF_INET6, .len = p->len, .flags = USED, .paths = RIB_NONE
-	};
-	if (p->addr.family == AF_INET6)
-		wide_take(r, &r->entries[i], &p->addr);
-	else
-		memcpy(r->entries[i].key, p->addr.b, 4);
-	r->used++;
-	slot_put(r, i);
-	return i;
-}
-
 /* The views. */
 
 uint64_t rib_version(const struct rib *r)
@@ -359,8 +160,8 @@ void rib_view_open(struct rib *r, enum rib_view v)
 {
 	if (r->readers[v]++ || v == RIB_VIEW_BEST)
 		return;
-	for (uint32_t i = 0; i < r->nentries; i++)
-		if (r->entries[i].flags & USED && r->entries[i].paths != RIB_NONE)
+	for (uint32_t i = 0; i < r->prefixes.n; i++)
+		if (prefixes_used(&r->prefixes, i) && r->prefixes.entry[i].value != RIB_NONE)
 			stamp(r, v, i);
 }
 
@@ -374,7 +175,7 @@ void rib_view_close(struct rib *r, enum rib_view v)
 
 static void mark_dirty(struct rib *r, uint32_t idx, unsigned touched)
 {
-	struct entry *e = &r->entries[idx];
+	struct prefix_entry *e = &r->prefixes.entry[idx];
 
 	e->flags |= touched;
 	if (e->flags & DIRTY)
@@ -413,7 +214,7 @@ static void path_flags(struct rib *r, struct rib_path *p, uint16_t flags)
 /* *others: how many paths of the peer were met before it, or there are. */
 static uint32_t path_of(const struct rib *r, uint32_t idx, uint16_t peer, uint32_t path_id, uint32_t *others)
 {
-	uint32_t p = r->entries[idx].paths;
+	uint32_t p = r->prefixes.entry[idx].value;
 
 	*others = 0;
 	for (; p != RIB_NONE; p = r->paths[p].next) {
@@ -465,10 +266,10 @@ enum rib_learned rib_learn(struct rib *r, const struct prefix *p, uint16_t peer,
 	uint32_t idx = rib_find(r, p), others;
 
 	CHECK(!(flags & ~RIB_UNUSABLE));
-	if (idx == RIB_NONE)
-		idx = entry_new(r, p);
-	if (idx == RIB_NONE)
+	if (idx == RIB_NONE && r->prefixes.used >= RIB_PREFIXES_MAX)
 		return RIB_FULL;
+	if (idx == RIB_NONE)
+		idx = prefixes_add(&r->prefixes, p);
 	uint32_t at = path_of(r, idx, peer, path_id, &others);
 	if (at != RIB_NONE) {
 		path_replace(r, idx, &r->paths[at], a, nexthop, flags);
@@ -479,11 +280,11 @@ enum rib_learned rib_learn(struct rib *r, const struct prefix *p, uint16_t peer,
 	at = path_new(r);
 	r->paths[at] = (struct rib_path){ .attr = attr_ref(a),
 					  .nexthop = nexthops_get(r->hops, nexthop),
-					  .next = r->entries[idx].paths,
+					  .next = r->prefixes.entry[idx].value,
 					  .path_id = path_id,
 					  .peer = peer,
 					  .flags = flags };
-	r->entries[idx].paths = at;
+	r->prefixes.entry[idx].value = at;
 	count_path(r, &r->paths[at], 1);
 	mark_dirty(r, idx, PATHS_TOUCHED);
 	return RIB_OK;
@@ -512,7 +313,7 @@ bool rib_forget(struct rib *r, const struct prefix *p, uint16_t peer, uint32_t p
 
 	if (idx == RIB_NONE)
 		return false;
-	for (uint32_t *at = &r->entries[idx].paths; *at != RIB_NONE; at = &r->paths[*at].next) {
+	for (uint32_t *at = &r->prefixes.entry[idx].value; *at != RIB_NONE; at = &r->paths[*at].next) {
 		if (r->paths[*at].peer == peer && r->paths[*at].path_id == path_id) {
 			path_drop(r, idx, at);
 			return true;
@@ -521,9 +322,9 @@ bool rib_forget(struct rib *r, const struct prefix *p, uint16_t peer, uint32_t p
 	return false;
 }
 
-static bool of_family(const struct entry *e, uint8_t family)
+static bool of_family(const struct prefix_entry *e, uint8_t family)
 {
-	return e->flags & USED && (!family || e->family6 == (family == AF_INET6));
+	return e->used && (!family || e->family6 == (family == AF_INET6));
 }
 
 static bool has_paths(const struct rib *r, uint16_t peer)
@@ -533,10 +334,10 @@ static bool has_paths(const struct rib *r, uint16_t peer)
 
 void rib_forget_peer(struct rib *r, uint16_t peer, uint8_t family, bool only_stale)
 {
-	for (uint32_t idx = 0; has_paths(r, peer) && idx < r->nentries; idx++) {
-		if (!of_family(&r->entries[idx], family))
+	for (uint32_t idx = 0; has_paths(r, peer) && idx < r->prefixes.n; idx++) {
+		if (!of_family(&r->prefixes.entry[idx], family))
 			continue;
-		uint32_t *at = &r->entries[idx].paths;
+		uint32_t *at = &r->prefixes.entry[idx].value;
 		while (*at != RIB_NONE) {
 			const struct rib_path *p = &r->paths[*at];
 			if (p->peer == peer && (!only_stale || p->flags & RIB_STALE))
@@ -549,10 +350,10 @@ void rib_forget_peer(struct rib *r, uint16_t peer, uint8_t family, bool only_sta
 
 void rib_stale_peer(struct rib *r, uint16_t peer, uint8_t family)
 {
-	for (uint32_t idx = 0; has_paths(r, peer) && idx < r->nentries; idx++) {
-		if (!of_family(&r->entries[idx], family))
+	for (uint32_t idx = 0; has_paths(r, peer) && idx < r->prefixes.n; idx++) {
+		if (!of_family(&r->prefixes.entry[idx], family))
 			continue;
-		for (uint32_t i = r->entries[idx].paths; i != RIB_NONE; i = r->paths[i].next)
+		for (uint32_t i = r->prefixes.entry[idx].value; i != RIB_NONE; i = r->paths[i].next)
 			if (r->paths[i].peer == peer)
 				path_flags(r, &r->paths[i], r->paths[i].flags | RIB_STALE);
 	}
@@ -575,10 +376,10 @@ static bool change_stale(struct rib *r, uint32_t idx, struct rib_path *p, rib_ch
 
 void rib_change_stale(struct rib *r, uint16_t peer, uint8_t family, rib_change_fn *fn, void *arg)
 {
-	for (uint32_t idx = 0; has_paths(r, peer) && idx < r->nentries; idx++) {
-		if (!of_family(&r->entries[idx], family))
+	for (uint32_t idx = 0; has_paths(r, peer) && idx < r->prefixes.n; idx++) {
+		if (!of_family(&r->prefixes.entry[idx], family))
 			continue;
-		uint32_t *at = &r->entries[idx].paths;
+		uint32_t *at = &r->prefixes.entry[idx].value;
 		while (*at != RIB_NONE) {
 			struct rib_path *p = &r->paths[*at];
 			if (p->peer == peer && p->flags & RIB_STALE && !change_stale(r, idx, p, fn, arg))
@@ -610,10 +411,10 @@ static unsigned touched_by_hop(const struct rib *r, const struct rib_path *p)
 /* One walk for however many next hops have changed. */
 static void touch_changed_hops(struct rib *r)
 {
-	for (uint32_t idx = 0; idx < r->nentries; idx++) {
-		if (!(r->entries[idx].flags & USED))
+	for (uint32_t idx = 0; idx < r->prefixes.n; idx++) {
+		if (!prefixes_used(&r->prefixes, idx))
 			continue;
-		for (uint32_t i = r->entries[idx].paths; i != RIB_NONE; i = r->paths[i].next)
+		for (uint32_t i = r->prefixes.entry[idx].value; i != RIB_NONE; i = r->paths[i].next)
 			if (nexthops_changed(r->hops, r->paths[i].nexthop))
 				mark_dirty(r, idx, touched_by_hop(r, &r->paths[i]));
 	}
@@ -656,7 +457,7 @@ static size_t decide(struct rib *r, uint32_t idx, size_t *won)
 {
 	size_t n = 0;
 
-	for (uint32_t p = r->entries[idx].paths; p != RIB_NONE; p = r->paths[p].next) {
+	for (uint32_t p = r->prefixes.entry[idx].value; p != RIB_NONE; p = r->paths[p].next) {
 		if (r->paths[p].flags & RIB_UNUSABLE)
 			continue;
 		if (n == r->decide_cap) {
@@ -713,7 +514,7 @@ static size_t choose_multi(const struct rib *r, size_t n, size_t won, size_t mul
 
 static void mark_untold(struct rib *r, uint32_t idx)
 {
-	struct entry *e = &r->entries[idx];
+	struct prefix_entry *e = &r->prefixes.entry[idx];
 
 	if (e->flags & UNTOLD)
 		return;
@@ -738,7 +539,7 @@ static bool apply(struct rib *r, uint32_t idx, size_t n, size_t won, bool *hops)
 	const struct rib_path *best = n ? r->chosen[won] : NULL;
 	bool changed = false;
 
-	for (uint32_t i = r->entries[idx].paths; i != RIB_NONE; i = r->paths[i].next) {
+	for (uint32_t i = r->prefixes.entry[idx].value; i != RIB_NONE; i = r->paths[i].next) {
 		struct rib_path *p = &r->paths[i];
 		bool used = false;
 		for (size_t j = 0; j < k && !used; j++)
@@ -757,7 +558,7 @@ static bool apply(struct rib *r, uint32_t idx, size_t n, size_t won, bool *hops)
 
 static void settle_one(struct rib *r, uint32_t idx)
 {
-	struct entry *e = &r->entries[idx];
+	struct prefix_entry *e = &r->prefixes.entry[idx];
 	bool best = e->flags & BEST_TOUCHED, hops = e->flags & HOPS_TOUCHED;
 	size_t won = 0, n = decide(r, idx, &won);
 
@@ -770,7 +571,7 @@ static void settle_one(struct rib *r, uint32_t idx)
 		stamp(r, RIB_VIEW_BEST, idx);
 	if (hops)
 		mark_untold(r, idx);
-	if (e->paths == RIB_NONE && !(e->flags & TOMB)) {
+	if (e->value == RIB_NONE && !(e->flags & TOMB)) {
 		e->flags |= TOMB;
 		u32s_add(&r->tombstones, idx);
 	}
@@ -787,14 +588,9 @@ void rib_settle(struct rib *r)
 
 static void entry_free(struct rib *r, uint32_t idx)
 {
-	slot_del(r, idx);
 	for (size_t i = 0; i < ARRAY_SIZE(r->views); i++)
 		journal_drop(&r->views[i], idx);
-	if (r->entries[idx].family6)
-		wide_give(r, &r->entries[idx]);
-	r->entries[idx] = (struct entry){ .paths = r->free_entry };
-	r->free_entry = idx;
-	r->used--;
+	prefixes_del(&r->prefixes, idx);
 }
 
 static uint64_t last_change(const struct rib *r, uint32_t idx)
@@ -813,11 +609,11 @@ bool rib_has_tombstones(const struct rib *r)
 void rib_reap(struct rib *r, uint64_t v, rib_gone_fn *fn, void *arg)
 {
 	for (; r->reaped < r->tombstones.n; r->reaped++) {
-		if (r->reaped + RIB_AHEAD < r->tombstones.n)
-			slot_prefetch(r, hash_entry(r, r->tombstones.v[r->reaped + RIB_AHEAD]));
+		if (r->reaped + PREFIXES_AHEAD < r->tombstones.n)
+			prefixes_prefetch_at(&r->prefixes, r->tombstones.v[r->reaped + PREFIXES_AHEAD]);
 		uint32_t idx = r->tombstones.v[r->reaped];
-		struct entry *e = &r->entries[idx];
-		if (e->paths != RIB_NONE) { /* it lives again */
+		struct prefix_entry *e = &r->prefixes.entry[idx];
+		if (e->value != RIB_NONE) { /* it lives again */
 			e->flags &= (uint8_t)~TOMB;
 			continue;
 		}
@@ -835,14 +631,29 @@ void rib_reap(struct rib *r, uint64_t v, rib_gone_fn *fn, void *arg)
 
 /* Looking. */
 
+uint32_t rib_find(const struct rib *r, const struct prefix *p)
+{
+	return prefixes_find(&r->prefixes, p);
+}
+
+void rib_prefetch(const struct rib *r, const struct prefix *p)
+{
+	prefixes_prefetch(&r->prefixes, p);
+}
+
+struct prefix rib_prefix(const struct rib *r, uint32_t idx)
+{
+	return prefixes_get(&r->prefixes, idx);
+}
+
 bool rib_used(const struct rib *r, uint32_t idx)
 {
-	return idx < r->nentries && r->entries[idx].flags & USED;
+	return prefixes_used(&r->prefixes, idx);
 }
 
 const struct rib_path *rib_first(const struct rib *r, uint32_t idx)
 {
-	uint32_t p = r->entries[idx].paths;
+	uint32_t p = r->prefixes.entry[idx].value;
 
 	return p == RIB_NONE ? NULL : &r->paths[p];
 }
@@ -854,7 +665,7 @@ const struct rib_path *rib_next(const struct rib *r, const struct rib_path *path
 
 const struct rib_path *rib_best(const struct rib *r, uint32_t idx)
 {
-	for (uint32_t p = r->entries[idx].paths; p != RIB_NONE; p = r->paths[p].next)
+	for (uint32_t p = r->prefixes.entry[idx].value; p != RIB_NONE; p = r->paths[p].next)
 		if (r->paths[p].flags & RIB_BEST)
 			return &r->paths[p];
 	return NULL;
@@ -889,8 +700,8 @@ size_t rib_explain(struct rib *r, uint32_t idx, const struct best_path **ret,
 
 void rib_untell_all(struct rib *r)
 {
-	for (uint32_t i = 0; i < r->nentries; i++)
-		if (r->entries[i].flags & USED && r->entries[i].paths != RIB_NONE)
+	for (uint32_t i = 0; i < r->prefixes.n; i++)
+		if (prefixes_used(&r->prefixes, i) && r->prefixes.entry[i].value != RIB_NONE)
 			mark_untold(r, i);
 }
 
@@ -907,7 +718,7 @@ uint32_t rib_pop_untold(struct rib *r)
 		return RIB_NONE;
 	}
 	uint32_t idx = r->untold.v[r->told++];
-	r->entries[idx].flags &= (uint8_t)~UNTOLD;
+	r->prefixes.entry[idx].flags &= (uint8_t)~UNTOLD;
 	u32s_shift(&r->untold, &r->told);
 	return idx;
 }

@@ -19,6 +19,7 @@
 #include "bgp/best.h"
 #include "bgp/journal.h"
 #include "bgp/nexthops.h"
+#include "bgp/prefixes.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -112,8 +113,8 @@ void rib_settle(struct rib *r);
 
 /* Looking. RIB_NONE / NULL where there is nothing. */
 uint32_t rib_find(const struct rib *r, const struct prefix *p);
-/* It will be looked for soon, RIB_AHEAD prefixes from now: its place is fetched while other work is done. */
-#define RIB_AHEAD 8
+/* It will be looked for soon, PREFIXES_AHEAD prefixes from now: its place is fetched while other work is
+ * done. */
 void rib_prefetch(const struct rib *r, const struct prefix *p);
 /* False for an index that is not in use (walk 0 .. rib_limit() - 1). */
 bool rib_used(const struct rib *r, uint32_t idx);
