@@ -16,6 +16,7 @@ static void drop_pool(struct world *w, struct world_seen *s)
 	struct world_pool *p = container_of(s, struct world_pool, seen);
 
 	map_del(w->pools, p);
+	selector_free(p->selects);
 	free(p);
 }
 
@@ -24,6 +25,7 @@ static void drop_node(struct world *w, struct world_seen *s)
 	struct world_node *n = container_of(s, struct world_node, seen);
 
 	map_del(w->nodes, n);
+	meta_done(&n->meta);
 	free(n);
 }
 
@@ -154,6 +156,9 @@ static int put_pool(struct world *w, const char *name, json_t *doc, struct world
 	/* The name is the key of the map: it stays in place. */
 	memcpy(decoded.name, p->pool.name, sizeof(decoded.name));
 	p->pool = decoded;
+	selector_free(p->selects);
+	p->selects = NULL;
+	selector_parse(decoded.node_selector, &p->selects, NULL);
 	*seen = &p->seen;
 	return 0;
 }
@@ -176,6 +181,8 @@ static int put_node(struct world *w, const char *name, json_t *doc, struct world
 	}
 	memcpy(decoded.name, n->node.name, sizeof(decoded.name));
 	n->node = decoded;
+	meta_done(&n->meta);
+	meta_decode(doc, &n->meta);
 	snprintf(n->fault, sizeof(n->fault), "%.199s", why.msg);
 	*seen = &n->seen;
 	return r < 0 ? err_set(e, why.code, "Node %s: %s", name, why.msg) : 0;
@@ -604,11 +611,22 @@ static void view_each_pool(void *arg, bool (*fn)(void *fnarg, const struct ippoo
 	free(v);
 }
 
+bool world_selects(const struct world *w, const struct selector *s, const char *node)
+{
+	static const struct meta none;
+	struct world_node *n;
+
+	map_find_str(w->nodes, node, n);
+	return selector_match_meta(s, n ? &n->meta : &none);
+}
+
 static bool view_pool_selects(void *arg, const struct ippool *p, const char *host)
 {
-	/* Node labels and the selector grammar come with the command-line kinds; until then only "everything"
-	 * selects. */
-	return selector_trivial(p->node_selector);
+	struct world *w = arg;
+	struct world_pool *known;
+
+	map_find_str(w->pools, p->name, known);
+	return known && known->selects && world_selects(w, known->selects, host);
 }
 
 void world_view(struct world *w, struct ipam_view *ret)

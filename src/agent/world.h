@@ -11,6 +11,7 @@
 #include "model/bgpconfig.h"
 #include "model/clusterinfo.h"
 #include "model/node.h"
+#include "model/selector.h"
 #include "model/wep.h"
 #include "store/store.h"
 
@@ -34,12 +35,14 @@ struct world_seen {
 struct world_pool {
 	struct world_seen seen;
 	struct ippool pool;
-	UT_hash_handle hh; /* by pool.name */
+	struct selector *selects; /* nodeSelector */
+	UT_hash_handle hh;	  /* by pool.name */
 };
 
 struct world_node {
 	struct world_seen seen;
 	struct node node;
+	struct meta meta;  /* for its labels */
 	char fault[200];   /* why its document cannot be used, "" if it can */
 	UT_hash_handle hh; /* by node.name */
 };
@@ -125,6 +128,9 @@ bool world_owns(const struct world *w, const struct prefix *cidr);
 uint32_t world_asn(const struct world *w, const struct node *n); /* n NULL = the cluster's */
 uint16_t world_port(const struct world *w);
 bool world_binds_node_ip(const struct world *w); /* listen on the node's own addresses only */
+
+/* Is the node one of those that a selector names, by its labels? One that is not in the store has none. */
+bool world_selects(const struct world *w, const struct selector *s, const char *node);
 
 /* The IPAM machine's view of this world. */
 void world_view(struct world *w, struct ipam_view *ret);

@@ -36,7 +36,6 @@ static const struct {
 	{ KIND_BGPCONFIG, "spec.prefixAdvertisements", "" },
 	{ KIND_BGPCONFIG, "spec.nodeMeshPassword", "" },
 	{ KIND_BGPCONFIG, "spec.nodeMeshMaxRestartTime", "" },
-	{ KIND_BGPCONFIG, "spec.bindMode", "None" },
 	{ KIND_BGPCONFIG, "spec.ignoredInterfaces", "" },
 	{ KIND_BGPCONFIG, "spec.localWorkloadPeeringIPV4", "" },
 	{ KIND_BGPCONFIG, "spec.localWorkloadPeeringIPV6", "" },
@@ -64,17 +63,10 @@ static bool asks_for(const json_t *v, const char *harmless)
 
 static void note_idle(const struct resources *all, const struct resource *r)
 {
-	const char *selector = json_string_value(kind_get(r->given, "spec.nodeSelector"));
-
 	for (size_t i = 0; i < ARRAY_SIZE(idle); i++)
 		if (idle[i].kind == r->kind->kind &&
 		    asks_for(kind_get(r->given, idle[i].path), idle[i].harmless))
 			note(all, r, idle[i].path, "stored, but koratd does not act on it yet");
-	if (r->kind->kind == KIND_IPPOOL && selector && !selector_trivial(selector))
-		note(all, r, "spec.nodeSelector",
-		     "stored, but koratd does not select nodes by labels yet: no node takes addresses from "
-		     "this "
-		     "pool");
 }
 
 /* ---- checking ---- */

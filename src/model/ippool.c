@@ -6,59 +6,13 @@
 
 #include "base/check.h"
 #include "model/fields.h"
+#include "model/selector.h"
 
-#include <ctype.h>
 #include <stdio.h>
 
 static const char *const encap_words[] = { "Never", "Always", "CrossSubnet", NULL };
 static const char *const use_words[] = { "Workload", "Tunnel", "LoadBalancer", NULL };
 static const char *const mode_words[] = { "Automatic", "Manual", NULL };
-
-#define SELECTOR_MAX 1024
-
-bool selector_trivial(const char *s)
-{
-	while (isspace((unsigned char)*s))
-		s++;
-	if (strncmp(s, "all()", 5) == 0)
-		s += 5;
-	while (isspace((unsigned char)*s))
-		s++;
-	return !*s;
-}
-
-/*
- * Could this be a selector? Quotes closed, brackets balanced, only characters of the language outside quotes.
- * global() selects things that are not nodes.
- */
-static bool selector_ok(const json_t *v)
-{
-	const char *s = json_string_value(v);
-	char open[64];
-	size_t depth = 0;
-
-	if (strlen(s) > SELECTOR_MAX || strstr(s, "global("))
-		return false;
-	for (; *s; s++) {
-		if (*s == '\'' || *s == '"') {
-			s = strchr(s + 1, *s);
-			if (!s)
-				return false;
-		} else if (*s == '(' || *s == '{') {
-			if (depth == sizeof(open))
-				return false;
-			open[depth++] = *s == '(' ? ')' : '}';
-		} else if (*s == ')' || *s == '}') {
-			if (!depth || open[--depth] != *s)
-				return false;
-		} else if (!isalnum((unsigned char)*s) && !strchr(" \t_./-=!&|,", *s)) {
-			return false;
-		}
-	}
-	return depth == 0;
-}
-
-#define SELECTOR_WANT "a selector such as all() or rack == 'a', at most 1024 bytes and without global()"
 
 const struct kind_field ippool_fields[] = {
 	{ "spec", "object", "What the pool is for.", .required = true, .form = FORM_OBJECT },

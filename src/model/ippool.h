@@ -19,5 +19,3 @@ struct ippool {
 int ippool_decode(const json_t *doc, struct ippool *ret, struct err *e);
 /* Does cidr overlap another pool of the list? 0, or -EEXIST naming it. For `apply`. */
 int ippool_check_overlap(const struct ippool *p, const struct ippool *others, size_t n, struct err *e);
-/* Does a selector match everything without being looked at: "", blanks or "all()"? */
-bool selector_trivial(const char *s);

@@ -158,6 +158,44 @@ static void a_node_says_what_is_wrong_with_it(void **state)
 	world_done(&w);
 }
 
+static bool selected(struct world *w, const char *pool, const char *node)
+{
+	struct ipam_view v;
+	struct ippool p = { 0 };
+
+	snprintf(p.name, sizeof(p.name), "%s", pool);
+	world_view(w, &v);
+	return v.pool_selects(v.arg, &p, node);
+}
+
+/* A pool's nodeSelector looks at the labels that a node has now. */
+static void a_pool_is_for_the_nodes_it_selects(void **state)
+{
+	struct world w;
+
+	world_init(&w, "node2");
+	assert_int_equal(tell(&w, STORE_PUT, KIND_IPPOOL, "a", 1,
+			      "{\"spec\":{\"cidr\":\"10.1.0.0/16\",\"nodeSelector\":\"rack == 'a'\"}}"),
+			 0);
+	assert_int_equal(tell(&w, STORE_PUT, KIND_IPPOOL, "not-a", 2,
+			      "{\"spec\":{\"cidr\":\"10.2.0.0/16\",\"nodeSelector\":\"rack != 'a'\"}}"),
+			 0);
+	assert_true(tell(&w, STORE_PUT, KIND_IPPOOL, "torn", 3,
+			 "{\"spec\":{\"cidr\":\"10.3.0.0/16\",\"nodeSelector\":\"rack == 'a\"}}") < 0);
+	assert_true(!selected(&w, "a", "node1") && selected(&w, "not-a", "node1"));
+	tell(&w, STORE_PUT, KIND_NODE, "node1", 4,
+	     "{\"metadata\":{\"labels\":{\"rack\":\"a\"}},\"spec\":{}}");
+	assert_true(selected(&w, "a", "node1") && !selected(&w, "not-a", "node1"));
+	tell(&w, STORE_PUT, KIND_NODE, "node1", 5,
+	     "{\"metadata\":{\"labels\":{\"rack\":\"b\"}},\"spec\":{}}");
+	assert_true(!selected(&w, "a", "node1") && selected(&w, "not-a", "node1"));
+	assert_false(selected(&w, "torn", "node1"));
+	assert_int_equal(tell(&w, STORE_PUT, KIND_IPPOOL, "torn", 6, "{\"spec\":{\"cidr\":\"10.3.0.0/16\"}}"),
+			 0);
+	assert_true(selected(&w, "torn", "node1"));
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +204,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_decoded_stays_as_it_was),
 		cmocka_unit_test(a_configuration_deleted_in_a_gap_is_gone),
 		cmocka_unit_test(a_node_says_what_is_wrong_with_it),
+		cmocka_unit_test(a_pool_is_for_the_nodes_it_selects),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
